@@ -1,0 +1,35 @@
+"""R2GenGPT as a course and a library: a trainable mapper in front of a frozen language model writes reports.
+
+The public names are loaded on first use, so that ``import r2gen_lib`` (and ``r2gen --help``) stays quick:
+
+    from r2gen_lib import load_studies, R2GenGPT, PRESETS, PROFILES, train, score_reports
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "load_studies": "r2gen_lib.sources",
+    "R2GenGPT": "r2gen_lib.model.r2gengpt",
+    "train": "r2gen_lib.training.trainer",
+    "score_reports": "r2gen_lib.evaluation.language",
+    "PRESETS": "r2gen_lib.config",
+    "PROFILES": "r2gen_lib.config",
+}
+__all__ = ["__version__", *_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

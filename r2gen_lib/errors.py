@@ -1,0 +1,35 @@
+"""The errors a user may meet. Each message names what was found, what was expected and what to do."""
+
+from __future__ import annotations
+
+
+class R2GenError(Exception):
+    """Base of every error this library raises on purpose; the CLI prints its message without a traceback."""
+
+
+class AssetError(R2GenError):
+    """A data wheel (LLM, reports, CT, teacher) is missing or not the pinned one."""
+
+
+class DataError(R2GenError):
+    """A study, a report or a split table is not what it should be."""
+
+
+class ImageError(DataError):
+    """A picture cannot be read: missing, truncated, or not a picture."""
+
+
+class SimulationError(R2GenError):
+    """The simulator was asked for something it cannot draw."""
+
+
+class CheckpointError(R2GenError):
+    """A checkpoint does not fit: another preset, other frozen weights, missing or unknown tensors."""
+
+
+class CacheError(R2GenError):
+    """The cache folder cannot be written."""
+
+
+class JavaError(R2GenError):
+    """METEOR and the PTB tokenizer need a Java runtime and none was found, or it stopped."""

@@ -1,0 +1,46 @@
+"""What every test runs under: offline, seeded, the ci profile, figures drawn off-screen, the ordinary cache.
+
+The cache (R2GEN_CACHE) is shared on purpose: rendered pictures and the converted language model are made once
+for all tests and notebooks. Notebooks write their own files to a folder that is removed at the end.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import sys
+import tempfile
+
+import matplotlib
+import numpy as np
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports huggingface_hub; nbval's kernels inherit it
+os.environ.setdefault("R2GEN_PROFILE", "ci")
+matplotlib.use("Agg")  # not MPLBACKEND: the notebooks' kernels must still draw inline
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.r2gen_run_dir = tempfile.mkdtemp(prefix="r2gen-test-")
+    os.environ["R2GEN_RUN_DIR"] = config.r2gen_run_dir
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    shutil.rmtree(config.r2gen_run_dir, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    random.seed(0)
+    np.random.seed(0)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
+
+
+@pytest.fixture
+def empty_cache(tmp_path, monkeypatch):
+    """A cache of this test's own, empty."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("R2GEN_CACHE", str(folder))
+    return folder

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from r2gen_lib import errors, files
+
+
+def test_cache_dir_is_made_where_the_environment_says(empty_cache):
+    assert files.cache_dir("pictures", "frontal") == empty_cache / "pictures" / "frontal"
+    assert (empty_cache / "pictures" / "frontal").is_dir()
+    assert not list((empty_cache / "pictures" / "frontal").iterdir())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the platform's own place differs")
+def test_cache_root_without_the_variable(tmp_path, monkeypatch):
+    monkeypatch.delenv("R2GEN_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert files.cache_root() == tmp_path / "r2gen"
+
+
+def test_cache_that_cannot_be_written_is_one_clear_error(tmp_path, monkeypatch):
+    blocker = tmp_path / "file"
+    blocker.write_text("not a folder")
+    monkeypatch.setenv("R2GEN_CACHE", str(blocker / "cache"))
+    with pytest.raises(errors.CacheError, match=r"file.cache.*cannot be written.*Set R2GEN_CACHE"):
+        files.cache_dir("x")
+    assert blocker.read_text() == "not a folder"
+
+
+def test_atomic_write_replaces_on_success(tmp_path):
+    target = tmp_path / "deep" / "report.txt"
+    for text in ("first", "second"):
+        with files.atomic_write(target) as temporary:
+            assert temporary.parent == target.parent and temporary.suffix == target.suffix
+            temporary.write_text(text)
+        assert target.read_text() == text
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_atomic_write_leaves_nothing_half_written(tmp_path):
+    target = tmp_path / "report.txt"
+    target.write_text("whole")
+    with pytest.raises(RuntimeError), files.atomic_write(target) as temporary:
+        temporary.write_text("ha")
+        raise RuntimeError
+    assert target.read_text() == "whole"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX modes")
+def test_atomic_write_gives_ordinary_permissions(tmp_path):
+    with files.atomic_write(tmp_path / "a") as temporary:
+        temporary.write_text("")
+    umask = os.umask(0)
+    os.umask(umask)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+def test_sha256(tmp_path):
+    path = tmp_path / "abc"
+    path.write_bytes(b"abc")
+    assert files.sha256_of(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_every_error_is_an_r2gen_error():
+    named = [value for value in vars(errors).values() if isinstance(value, type)]
+    assert len(named) >= 8 and all(issubclass(error, errors.R2GenError) for error in named)
+    assert issubclass(errors.ImageError, errors.DataError)
+
+
+def test_no_module_writes_beside_the_code():
+    root = Path(files.__file__).parent
+    assert not list(root.rglob("*.tmp"))
