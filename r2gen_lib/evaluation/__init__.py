@@ -1,0 +1,1 @@
+"""Scoring reports: language metrics and the controls that belong beside every score."""

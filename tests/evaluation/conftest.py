@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from r2gen_lib.evaluation import language
+from r2gen_lib.evaluation.language import LanguageScorer
+
+
+@pytest.fixture(scope="session")
+def scorer() -> Iterator[LanguageScorer]:
+    """One METEOR process for all tests that don't test the process itself."""
+    with LanguageScorer(timeout=300) as one:
+        yield one
+
+
+@pytest.fixture
+def shared_meteor(scorer, monkeypatch) -> None:
+    """Let every scorer of a test use the session's METEOR, whose start takes seconds."""
+    if scorer._meteor is None:
+        scorer._meteor = language.start_meteor()
+    monkeypatch.setattr(language, "start_meteor", lambda: scorer._meteor)
+    monkeypatch.setattr(LanguageScorer, "close", lambda self: None)

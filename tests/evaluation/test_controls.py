@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+from pycocoevalcap.bleu.bleu import Bleu
+
+from r2gen_lib.data.openi import load_openi_reports
+from r2gen_lib.data.study import by_split
+from r2gen_lib.errors import DataError
+from r2gen_lib.evaluation.controls import (
+    _words,
+    constant_report,
+    distinct_ratio,
+    scores_with_controls,
+    shuffled,
+)
+from r2gen_lib.evaluation.language import METRICS
+
+
+@pytest.fixture(scope="module")
+def studies():
+    return load_openi_reports()
+
+
+def reports(studies, split: str, limit: int | None = None) -> dict[str, str]:
+    return {study.id: study.report for study in by_split(studies, split)[:limit]}
+
+
+def test_the_constant_report_is_the_best_of_all_by_pycocoevalcaps_bleu(studies):
+    """Counting once must choose as trying every report would."""
+    train = list(reports(studies, "train", 80).values())
+    truth = {n: [" ".join(_words(report))] for n, report in enumerate(train)}
+    scores = {}
+    for report in set(train):
+        guess = {n: [" ".join(_words(report))] for n in truth}
+        scores[report] = Bleu(4).compute_score(truth, guess, verbose=0)[0][3]
+    assert scores[constant_report(train)] == max(scores.values())
+
+
+def test_the_constant_report_comes_from_training_reports_alone_and_fast(studies):
+    train = list(reports(studies, "train").values())
+    began = time.monotonic()
+    constant = constant_report(train)
+    assert time.monotonic() - began < 20
+    assert constant in train
+    assert constant == constant_report(reversed(train))  # the order does not matter
+    assert "lungs are clear" in constant.lower()
+
+
+def test_the_constant_report_of_odd_input():
+    assert constant_report(["", "Clear.", "..."]) == "Clear."  # no four words anywhere: still an answer
+    assert constant_report(iter(["The lungs are clear."])) == "The lungs are clear."
+    for nothing in ([], ["", " . "]):
+        with pytest.raises(DataError, match="no training report with a word"):
+            constant_report(nothing)
+
+
+@pytest.mark.parametrize("count", [2, 3, 10, 590])
+def test_shuffling_gives_everyone_another_and_uses_each_once(count):
+    ids = [f"CXR{n}" for n in range(count)]
+    for seed in range(5):
+        partner = shuffled(ids, seed)
+        assert list(partner) == ids and sorted(partner.values()) == sorted(ids)
+        assert all(i != other for i, other in partner.items())
+        assert partner == shuffled(iter(ids), seed)
+    if count > 3:
+        assert shuffled(ids, 0) != shuffled(ids, 1)
+
+
+def test_one_study_cannot_be_shuffled():
+    for ids in ([], ["a"], ["a", "a"]):
+        with pytest.raises(DataError, match="expected two or more, all different"):
+            shuffled(ids)
+
+
+def test_distinct_ratio():
+    assert distinct_ratio(["a", "a ", "b", "c"]) == 0.75
+    assert distinct_ratio({"x": "a", "y": "a"}.values()) == 0.5
+    with pytest.raises(DataError, match="no report"):
+        distinct_ratio([])
+
+
+def test_the_table_puts_controls_beneath_the_model(studies, shared_meteor):
+    train = reports(studies, "train").values()
+    references = reports(studies, "val", 60)
+    hypotheses = {i: text.split(". ")[0] + "." for i, text in references.items()}
+    table = scores_with_controls(references, hypotheses, train)
+    assert list(table.index) == ["model", "constant report", "shuffled pictures"]
+    assert list(table.columns) == [*METRICS, "distinct reports", "empty reports"]
+    assert table.attrs["constant report"] == constant_report(train)
+    assert table.loc["constant report", "distinct reports"] == pytest.approx(1 / 60)
+    assert table.loc["model", "distinct reports"] == table.loc["shuffled pictures", "distinct reports"]
+    assert (table.loc["model", list(METRICS[4:])] > table.loc["shuffled pictures", list(METRICS[4:])]).all()
+    assert table["empty reports"].tolist() == [0, 0, 0]
+    # the surprise of notebook 01: one constant report is hard to beat
+    assert table.loc["constant report", "Bleu_4"] > 0.1
+
+
+def test_the_table_takes_reports_of_shuffled_pictures_and_counts_empty_ones(shared_meteor):
+    references = {"a": "The heart is large.", "b": "The lungs are clear.", "c": "There is an effusion."}
+    table = scores_with_controls(
+        references, {**references, "c": ""}, ["The heart is normal."], {"a": "", "b": "", "c": "Clear lungs."}
+    )
+    assert table["empty reports"].tolist() == [1, 0, 2]
+    assert table.loc["model", "Bleu_1"] > table.loc["constant report", "Bleu_1"]
+
+
+def test_differing_ids_are_refused_before_anything_runs():
+    with pytest.raises(DataError, match=r"1 have no hypothesis \(b\)"):
+        scores_with_controls({"a": "x", "b": "y"}, {"a": "x"}, ["x"])
+    with pytest.raises(DataError, match=r"1 have no hypothesis \(b\)"):
+        scores_with_controls({"a": "x", "b": "y"}, {"a": "x", "b": "y"}, ["x"], {"a": "x"})
