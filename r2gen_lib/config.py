@@ -1,0 +1,292 @@
+"""What is trained (``PRESETS``), and for how long (``PROFILES``): frozen dataclasses, nothing else.
+
+A *preset* names the encoder, the language model, the prompt, the decoding and the optimiser: it decides what
+the result means. A *profile* only says how many studies and steps are spent on it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from types import MappingProxyType
+from typing import Any
+
+from r2gen_lib.errors import R2GenError
+
+MODES = ("shallow", "delta", "deep")
+
+
+@dataclass(frozen=True)
+class VisionConfig:
+    """The encoder: a timm Swin by name, with the keyword arguments that make it.
+
+    ``weights`` is a safetensors file under ``data/`` (our own pretraining); None: they come from the caller.
+    ``mean`` and ``std`` are the pixel normalisation, one number a channel. ``views`` are the pictures of a
+    study that are read; their encoder outputs are averaged before the projection.
+    """
+
+    model_name: str
+    image_size: int = 224
+    model_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    weights: str | None = None
+    mean: tuple[float, ...] = (0.5, 0.5, 0.5)
+    std: tuple[float, ...] = (0.5, 0.5, 0.5)
+    views: tuple[str, ...] = ("frontal",)
+
+
+@dataclass(frozen=True)
+class LanguageConfig:
+    """The frozen causal language model.
+
+    ``source`` is ``asset:NAME`` (a GGUF file in an asset wheel), or a folder or id that transformers loads.
+    ``dtype`` is "auto" (bf16 where the device multiplies it natively, else fp32), "bfloat16" or "float32".
+    ``attention`` is transformers' attention implementation: on CPUs "eager" trains faster than "sdpa".
+    ``shape`` holds the model's config fields, so that parameters can be counted without loading anything.
+    """
+
+    source: str
+    dtype: str = "auto"
+    attention: str = "eager"
+    shape: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PromptConfig:
+    """The words around the picture: ``before_image`` + visual tokens + ``after_image`` + report."""
+
+    before_image: str
+    after_image: str
+
+
+@dataclass(frozen=True)
+class DecodingConfig:
+    """How reports are generated; the names are transformers' own. Penalties see generated tokens only."""
+
+    num_beams: int = 3
+    max_new_tokens: int = 100
+    min_new_tokens: int = 0
+    repetition_penalty: float = 1.0
+    length_penalty: float = 1.0
+    no_repeat_ngram_size: int = 0
+
+
+@dataclass(frozen=True)
+class LoraConfig:
+    """LoRA on the encoder's fused ``qkv`` (delta mode)."""
+
+    rank: int = 16
+    alpha: int = 16
+    dropout: float = 0.1
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """AdamW with warm-up and a cosine down to ``final_rate`` times the rate.
+
+    ``layernorm_start`` is the gain the mapper's LayerNorm starts with: "one" (the paper) or "embedding_std",
+    the standard deviation of the LLM's word embeddings, so that a visual token is as loud as a word.
+    ``encoder_rate`` multiplies the rate for the encoder's own tensors (delta and deep modes).
+    ``epochs`` is the length of a full run, used by profiles that give no number of steps.
+    """
+
+    learning_rate: float
+    layernorm_start: str = "one"
+    weight_decay: float = 0.01
+    warmup_steps: int = 0
+    final_rate: float = 0.01
+    encoder_rate: float = 1.0
+    batch_size: int = 8
+    clip_norm: float | None = 1.0
+    max_report_tokens: int = 100
+    epochs: int = 1
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One system, from pixels to words. ``visual_token_pool`` is the side of the token grid the LLM is shown
+    (None: every token; 4 on a 7 x 7 grid: 49 -> 16)."""
+
+    name: str
+    vision: VisionConfig
+    language: LanguageConfig
+    prompt: PromptConfig
+    optim: OptimConfig
+    decoding: DecodingConfig = DecodingConfig()
+    lora: LoraConfig = LoraConfig()
+    visual_token_pool: int | None = None
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How long, never what. None means all of the studies, or the preset's ``optim.epochs``."""
+
+    name: str
+    train_studies: int | None
+    val_studies: int | None
+    test_studies: int | None
+    train_steps: int | None
+    eval_every: int = 50
+    checkpoint_every: int = 50
+
+
+_LLAMA_2_7B = dict(
+    vocab_size=32000,
+    hidden_size=4096,
+    intermediate_size=11008,
+    num_hidden_layers=32,
+    num_attention_heads=32,
+    num_key_value_heads=32,
+    tie_word_embeddings=False,
+)
+_SMOLLM2_135M = dict(
+    vocab_size=49152,
+    hidden_size=576,
+    intermediate_size=1536,
+    num_hidden_layers=30,
+    num_attention_heads=9,
+    num_key_value_heads=3,
+    tie_word_embeddings=True,
+)
+_PAPER_PROMPT = PromptConfig(
+    before_image="Human: <Img>",
+    after_image="</Img> Generate a comprehensive and detailed diagnosis report for this chest xray image. \nAssistant:",
+)
+_IMAGENET = dict(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+
+
+def _paper(name: str, new_tokens: tuple[int, int], max_report_tokens: int, epochs: int) -> Preset:
+    """Swin-B in front of Llama-2-7b-chat (arXiv 2309.09812, section 3)."""
+    return Preset(
+        name=name,
+        vision=VisionConfig("swin_base_patch4_window7_224", 224, **_IMAGENET),
+        language=LanguageConfig("meta-llama/Llama-2-7b-chat-hf", "bfloat16", "sdpa", _LLAMA_2_7B),
+        prompt=_PAPER_PROMPT,
+        optim=OptimConfig(
+            learning_rate=1e-4,
+            layernorm_start="one",
+            clip_norm=None,
+            max_report_tokens=max_report_tokens,
+            epochs=epochs,
+        ),
+        decoding=DecodingConfig(3, new_tokens[1], new_tokens[0], repetition_penalty=2.0, length_penalty=2.0),
+    )
+
+
+_LAPTOP = Preset(
+    name="laptop",
+    vision=VisionConfig(
+        model_name="swin_tiny_patch4_window7_224",
+        image_size=224,
+        model_kwargs=dict(
+            img_size=224, patch_size=8, window_size=7, embed_dim=96, depths=(2, 2, 2), num_heads=(3, 6, 12)
+        ),
+        weights="weights/vision_laptop.safetensors",
+    ),
+    language=LanguageConfig("asset:smollm2_gguf", "auto", "eager", _SMOLLM2_135M),
+    prompt=PromptConfig(
+        before_image="<|im_start|>user\nDescribe the findings of this chest radiograph: ",
+        after_image="<|im_end|>\n<|im_start|>assistant\n",
+    ),
+    optim=OptimConfig(
+        learning_rate=6e-3,
+        layernorm_start="embedding_std",
+        warmup_steps=10,
+        encoder_rate=0.05,
+        batch_size=4,
+        clip_norm=1.0,
+        max_report_tokens=100,
+        epochs=3,
+    ),
+    decoding=DecodingConfig(num_beams=3, max_new_tokens=100, repetition_penalty=1.1, no_repeat_ngram_size=6),
+    visual_token_pool=4,  # 16 tokens: a third less time a step than 49 (benchmarks/training_step.py)
+)
+
+PRESETS: Mapping[str, Preset] = MappingProxyType(
+    {
+        "laptop": _LAPTOP,
+        "iu_xray": _paper("iu_xray", (40, 100), 60, 15),
+        "mimic_cxr": _paper("mimic_cxr", (80, 120), 100, 5),
+    }
+)
+
+PROFILES: Mapping[str, Profile] = MappingProxyType(
+    {
+        "ci": Profile("ci", 96, 8, 8, train_steps=24, eval_every=12, checkpoint_every=12),
+        "laptop": Profile("laptop", 600, 32, 60, train_steps=150, eval_every=50, checkpoint_every=50),
+        "paper": Profile("paper", None, None, None, train_steps=None, eval_every=250, checkpoint_every=250),
+    }
+)
+
+
+def get_preset(preset: str | Preset) -> Preset:
+    """The preset of that name; a Preset is passed through."""
+    return preset if isinstance(preset, Preset) else _look_up(preset, PRESETS, "preset")
+
+
+def get_profile(profile: str | Profile | None = None) -> Profile:
+    """The profile of that name; None means the environment's ``R2GEN_PROFILE``, else "laptop"."""
+    if isinstance(profile, Profile):
+        return profile
+    name = profile or os.environ.get("R2GEN_PROFILE") or "laptop"
+    return _look_up(name, PROFILES, "profile (R2GEN_PROFILE)")
+
+
+def check_mode(mode: str) -> str:
+    """``mode`` itself if it is "shallow", "delta" or "deep"."""
+    if mode not in MODES:
+        raise R2GenError(f"mode: found {mode!r}, expected one of {', '.join(MODES)}.")
+    return mode
+
+
+def _look_up(name: str, table: Mapping[str, Any], what: str) -> Any:
+    if name not in table:
+        raise R2GenError(f"{what}: found {name!r}, expected one of {', '.join(table)}.")
+    return table[name]
+
+
+def preset_to_dict(preset: Preset) -> dict:
+    """The preset as plain dicts, lists and numbers, ready for JSON."""
+    plain = replace(
+        preset,
+        vision=replace(preset.vision, model_kwargs=dict(preset.vision.model_kwargs)),
+        language=replace(preset.language, shape=dict(preset.language.shape)),
+    )
+    return _listed(asdict(plain))
+
+
+def preset_from_dict(values: Mapping[str, Any]) -> Preset:
+    """The inverse of ``preset_to_dict``. Raises R2GenError that names an unknown or missing field."""
+    parts = dict(
+        vision=VisionConfig,
+        language=LanguageConfig,
+        prompt=PromptConfig,
+        optim=OptimConfig,
+        decoding=DecodingConfig,
+        lora=LoraConfig,
+    )
+    built = {key: _build(parts[key], value) if key in parts else value for key, value in values.items()}
+    return _build(Preset, built)
+
+
+def _build(kind: type, values: Mapping[str, Any]) -> Any:
+    unknown = set(values) - {f.name for f in fields(kind)}
+    if unknown:
+        names = ", ".join(sorted(unknown))
+        raise R2GenError(f"{kind.__name__}: unknown field(s) {names}; was it saved by a newer r2gen?")
+    try:
+        return kind(**{key: _tupled(value) for key, value in values.items()})
+    except TypeError as error:
+        raise R2GenError(f"{kind.__name__}: {error}") from error
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _listed(item) for key, item in value.items()}
+    return [_listed(item) for item in value] if isinstance(value, (tuple, list)) else value
+
+
+def _tupled(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _tupled(item) for key, item in value.items()}
+    return tuple(_tupled(item) for item in value) if isinstance(value, (tuple, list)) else value

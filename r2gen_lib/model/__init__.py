@@ -1,0 +1,1 @@
+"""The system from pixels to words: encoder, alignment, frozen LLM, three modes, checkpoints."""

@@ -1,0 +1,135 @@
+# ruff: noqa: F722
+"""Where pictures meet words: the visual mapper, and the splice of visual tokens into the prompt."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
+
+from r2gen_lib.config import PromptConfig
+from r2gen_lib.errors import DataError, R2GenError
+
+IGNORE = -100  # the label of a position that has no loss
+
+
+class VisualMapper(nn.Module):
+    """``Linear(D_v -> D_lm)`` then ``LayerNorm(D_lm)``: all that shallow mode trains.
+
+    Args:
+        start_gain: what the LayerNorm's gain starts at. 1 is the paper's; the standard deviation of the
+            word embeddings makes an untrained visual token as loud as a word.
+        pool: side of the token grid that is passed on (None: all tokens); neighbours are averaged.
+
+    Source: arXiv 2309.09812, section 2.1.
+    """
+
+    def __init__(self, vision_width: int, language_width: int, start_gain: float = 1.0, pool: int | None = None):
+        super().__init__()
+        self.proj = nn.Linear(vision_width, language_width)
+        self.norm = nn.LayerNorm(language_width)
+        nn.init.constant_(self.norm.weight, start_gain)
+        self.pool = pool
+
+    def forward(self, features: Float[Tensor, "B N D_v"]) -> Float[Tensor, "B M D_lm"]:
+        """Visual tokens in the LLM's embedding space; ``M`` is ``N``, or ``pool * pool``."""
+        return self.norm(self.proj(pool_tokens(features, self.pool)))
+
+
+def pool_tokens(features: Float[Tensor, "B N D_v"], side: int | None) -> Float[Tensor, "B M D_v"]:
+    """Average a square grid of tokens down to ``side * side``; None returns ``features`` as they are."""
+    if side is None:
+        return features
+    grid = math.isqrt(features.shape[1])
+    if grid * grid != features.shape[1] or not 0 < side <= grid:
+        raise R2GenError(
+            f"visual_token_pool: found {side} for {features.shape[1]} visual tokens, expected a side "
+            "between 1 and that of a square grid. Use None to pass every token on."
+        )
+    square = features.transpose(1, 2).unflatten(2, (grid, grid))  # (B, D_v, g, g)
+    return nn.functional.adaptive_avg_pool2d(square, side).flatten(2).transpose(1, 2)  # (B, side*side, D_v)
+
+
+@dataclass(frozen=True)
+class Splice:
+    """One batch as the LLM reads it. ``L`` is the longest row: prompt, visual tokens, prompt, report.
+
+    Attributes:
+        inputs_embeds: ``(B, L, D_lm)``, padded on the right with zeros.
+        attention_mask: ``(B, L)``, 1 where something stands, 0 in the padding.
+        labels: ``(B, L)``, token ids of the report and its end; -100 elsewhere. Not yet shifted.
+    """
+
+    inputs_embeds: Float[Tensor, "B L D_lm"]
+    attention_mask: Int[Tensor, "B L"]
+    labels: Int[Tensor, "B L"]
+
+    @property
+    def predicts_report(self) -> Bool[Tensor, "B L-1"]:
+        """The positions whose *next* token counts in the loss."""
+        return self.labels[:, 1:] != IGNORE
+
+
+def prompt_ids(tokenizer: PreTrainedTokenizerBase, prompt: PromptConfig) -> tuple[list[int], list[int]]:
+    """Token ids before and after the picture.
+
+    The tokenizer's beginning-of-sequence token comes first, unless the prompt's own words start with it (as
+    SmolLM2's chat format does) or there is none.
+    """
+    before, after = (
+        tokenizer(text, add_special_tokens=False).input_ids for text in (prompt.before_image, prompt.after_image)
+    )
+    bos = tokenizer.bos_token_id
+    return ([bos] if bos is not None and before[:1] != [bos] else []) + before, after
+
+
+def report_ids(tokenizer: PreTrainedTokenizerBase, reports: Sequence[str], max_tokens: int) -> list[list[int]]:
+    """Token ids of each report and its end token, at most ``max_tokens``.
+
+    A report that is cut keeps no end token: its end was not there to be learnt (the original does the same).
+
+    Raises:
+        DataError: a report is empty.
+    """
+    for row, report in enumerate(reports):
+        if not report.strip():
+            raise DataError(f"report {row} of the batch is empty: there is nothing to learn. Leave the study out.")
+    ids = tokenizer(list(reports), add_special_tokens=False).input_ids
+    return [(row + [tokenizer.eos_token_id])[:max_tokens] for row in ids]
+
+
+def splice(
+    embed: nn.Embedding,
+    visual: Float[Tensor, "B M D_lm"],
+    prompt: tuple[Sequence[int], Sequence[int]],
+    reports: Sequence[Sequence[int]] | None = None,
+) -> Splice:
+    """Put visual tokens between the words of the prompt, and the reports behind.
+
+    Args:
+        embed: the LLM's word embeddings.
+        visual: the mapper's output; cast to the embeddings' dtype here.
+        prompt: ids before and after the picture (``prompt_ids``).
+        reports: ids of each report (``report_ids``); None leaves the report to be generated.
+
+    Rows are padded on the right, so positions count from 0 in every row and need no correction.
+    """
+    batch, device = visual.shape[0], embed.weight.device
+    before, after = (embed(torch.tensor(ids, dtype=torch.long, device=device)).expand(batch, -1, -1) for ids in prompt)
+    head = torch.cat([before, visual.to(embed.weight.dtype), after], dim=1)  # (B, P, D_lm)
+    length = max((len(row) for row in reports), default=0) if reports is not None else 0
+    labels = torch.full((batch, length), IGNORE, dtype=torch.long, device=device)  # (B, T)
+    for row, ids in enumerate(reports or ()):
+        labels[row, : len(ids)] = torch.tensor(ids, dtype=torch.long, device=device)
+    written = labels != IGNORE
+    words = embed(labels.clamp(min=0)) * written.unsqueeze(-1)  # (B, T, D_lm)
+    return Splice(
+        inputs_embeds=torch.cat([head, words], dim=1),
+        attention_mask=torch.cat([written.new_ones(head.shape[:2]), written], dim=1).long(),
+        labels=torch.cat([labels.new_full(head.shape[:2], IGNORE), labels], dim=1),
+    )

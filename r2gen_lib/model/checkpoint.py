@@ -1,0 +1,205 @@
+"""Checkpoints: only what was trained, as safetensors, with the config and the fingerprints of what was not.
+
+A checkpoint is a folder of two files, ``config.json`` and ``trainable.safetensors``. It appears whole or not
+at all, holds no pickle, and is refused by a model with another frozen part.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from r2gen_lib import __version__
+from r2gen_lib.assets import repository_data
+from r2gen_lib.config import Preset, preset_from_dict, preset_to_dict
+from r2gen_lib.errors import AssetError, CheckpointError, R2GenError
+
+if TYPE_CHECKING:
+    from r2gen_lib.model.r2gengpt import R2GenGPT
+
+CONFIG, TENSORS = "config.json", "trainable.safetensors"
+_FORMAT = 1
+
+
+def save_trainable(model: R2GenGPT, folder: str | Path, notes: Mapping[str, Any] | None = None) -> Path:
+    """Write the trainable tensors (fp32) and the config that makes them meaningful.
+
+    Args:
+        notes: anything JSON can hold, kept in ``config.json`` for the reader (steps, losses).
+
+    Raises:
+        CheckpointError: the folder holds something that is not a checkpoint, or cannot be written.
+    """
+    config = {
+        "format": _FORMAT,
+        "r2gen": __version__,
+        "mode": model.mode,
+        "language": model.language_identity,
+        "encoder": frozen_hash(model),
+        "preset": preset_to_dict(model.preset),
+        "notes": dict(notes or {}),
+    }
+    tensors = {name: p.detach().float().cpu().contiguous() for name, p in model.trainable_parameters().items()}
+    with folder_writer(folder, marker=CONFIG) as temporary:
+        save_file(tensors, temporary / TENSORS, metadata={"format": "pt"})
+        (temporary / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+    return Path(folder)
+
+
+def load_trainable(model: R2GenGPT, folder: str | Path) -> None:
+    """Read a checkpoint into a model of the same preset, mode and frozen parts.
+
+    Raises:
+        CheckpointError: another preset or mode, other frozen weights, or tensors missing, unknown or of
+            another shape; the message lists them. The model is left as it was.
+    """
+    config = read_config(folder)
+    _check_field(folder, "preset", config["preset"]["name"], model.preset.name, "Make the model from that preset.")
+    _check_field(folder, "mode", config["mode"], model.mode, "Make the model in that mode.")
+    advice = "It was trained in front of other weights; train again, or load those weights."
+    _check_field(folder, "language", config["language"], model.language_identity, advice)
+    _check_field(folder, "encoder", config["encoder"], frozen_hash(model), advice)
+    load_strictly(model, read_tensors(Path(folder) / TENSORS), str(folder), set(model.trainable_parameters()))
+
+
+def read_config(folder: str | Path) -> dict[str, Any]:
+    """``config.json`` of a checkpoint, with ``preset`` and ``mode`` checked to be there."""
+    path = Path(folder) / CONFIG
+    if not path.is_file():
+        raise CheckpointError(
+            f"{folder}: no {CONFIG} in it, so it is not a checkpoint. Give a folder that training made."
+        )
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{path}: not readable JSON ({error}). Train again, or restore the file.") from error
+    missing = {"format", "mode", "language", "encoder", "preset"} - set(config if isinstance(config, dict) else ())
+    if missing or "name" not in config["preset"]:
+        raise CheckpointError(f"{path}: field(s) {', '.join(sorted(missing)) or 'preset.name'} missing.")
+    if config["format"] != _FORMAT:
+        raise CheckpointError(f"{path}: format {config['format']}, expected {_FORMAT}. Use the r2gen that wrote it.")
+    return config
+
+
+def saved_preset(folder: str | Path) -> Preset:
+    """The preset a checkpoint was trained with."""
+    try:
+        return preset_from_dict(read_config(folder)["preset"])
+    except CheckpointError:
+        raise
+    except R2GenError as error:
+        raise CheckpointError(f"{Path(folder) / CONFIG}: {error}") from error
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """A safetensors file. Raises CheckpointError when it is missing, truncated or something else."""
+    try:
+        return load_file(path)
+    except Exception as error:
+        raise CheckpointError(f"{path}: cannot be read ({error}). Train again, or restore the file.") from error
+
+
+def resolve(folder_or_name: str | Path) -> Path:
+    """A folder as given, or a shipped checkpoint by its name, such as ``"laptop-shallow"``."""
+    if Path(folder_or_name).is_dir():
+        return Path(folder_or_name)
+    try:
+        return repository_data(f"weights/{folder_or_name}")
+    except AssetError as error:
+        raise CheckpointError(
+            f"checkpoint {folder_or_name}: neither a folder of that path nor data/weights/{folder_or_name}. "
+            "Give the folder that training wrote (it holds config.json)."
+        ) from error
+
+
+def frozen_hash(model: R2GenGPT) -> str | None:
+    """SHA-256 over the encoder's frozen parameters; None in deep mode: the checkpoint holds them all."""
+    frozen = {name.replace(".base_layer", ""): p for name, p in model.vision.named_parameters() if not p.requires_grad}
+    if not frozen:
+        return None
+    digest = hashlib.sha256()
+    for name, parameter in sorted(frozen.items()):
+        digest.update(f"{name} {tuple(parameter.shape)}\n".encode())
+        digest.update(parameter.detach().float().cpu().contiguous().numpy().data)
+    return digest.hexdigest()
+
+
+@torch.no_grad()
+def load_strictly(
+    module: nn.Module, tensors: Mapping[str, Tensor], source: str, expected: set[str] | None = None
+) -> None:
+    """Copy ``tensors`` into ``module``: exactly the ``expected`` names (default: its whole state).
+
+    Raises:
+        CheckpointError: names missing, unknown, or of another shape; nothing was copied.
+    """
+    state = module.state_dict(keep_vars=True)
+    names = set(state) if expected is None else expected
+    shapes = [
+        f"{name} {tuple(tensors[name].shape)}, expected {tuple(state[name].shape)}"
+        for name in sorted(names & set(tensors))
+        if tensors[name].shape != state[name].shape
+    ]
+    complaints = [
+        f"{what}: {_some(found)}"
+        for what, found in (
+            ("missing", sorted(names - set(tensors))),
+            ("unknown", sorted(set(tensors) - names)),
+            ("of another shape", shapes),
+        )
+        if found
+    ]
+    if complaints:
+        raise CheckpointError(f"{source}: does not fit the model. Tensors {'; '.join(complaints)}. Nothing was loaded.")
+    for name in names:
+        state[name].copy_(tensors[name])
+
+
+@contextmanager
+def folder_writer(folder: str | Path, marker: str) -> Iterator[Path]:
+    """Yield a temporary folder that takes ``folder``'s place on success and vanishes on any error.
+
+    Raises:
+        CheckpointError: ``folder`` exists and holds no ``marker`` file (it isn't ours to replace), or its
+            parent cannot be written.
+    """
+    folder = Path(folder)
+    if folder.exists() and not (folder / marker).is_file() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise CheckpointError(f"{folder}: exists and is not a checkpoint (no {marker}). Give another folder.")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    except OSError as error:
+        raise CheckpointError(f"{folder}: cannot be written ({error}). Give a folder you may write to.") from error
+    try:
+        temporary.chmod(0o755)
+        yield temporary
+        if folder.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
+            folder.rename(old / folder.name)
+            temporary.rename(folder)
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _check_field(folder: str | Path, field: str, found: Any, expected: Any, advice: str) -> None:
+    if found != expected:
+        raise CheckpointError(f"{folder}: {field} is {found!r}, the model's is {expected!r}. {advice}")
+
+
+def _some(names: list[str], limit: int = 8) -> str:
+    more = f", ... ({len(names)} in all)" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from tiny_system import tiny_language, tiny_model
+
+from r2gen_lib.config import PromptConfig
+from r2gen_lib.errors import DataError, R2GenError
+from r2gen_lib.model.alignment import IGNORE, VisualMapper, pool_tokens, prompt_ids, report_ids, splice
+
+
+def test_mapper_starts_as_loud_as_asked():
+    tokens = VisualMapper(16, 64, start_gain=0.136)(torch.randn(2, 49, 16))
+    assert tokens.shape == (2, 49, 64)
+    assert tokens.std().item() == pytest.approx(0.136, rel=0.02)
+
+
+def test_pool_keeps_the_grid_in_order():
+    grid = torch.arange(16.0).reshape(1, 16, 1)  # row by row on a 4 x 4 grid
+    assert pool_tokens(grid, 2).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
+    assert pool_tokens(grid, None) is grid
+    assert VisualMapper(8, 12, pool=4)(torch.randn(2, 49, 8)).shape == (2, 16, 12)
+
+
+@pytest.mark.parametrize("tokens, side", [(48, 4), (49, 8), (49, 0)])
+def test_pool_refuses_what_is_no_grid(tokens, side):
+    with pytest.raises(R2GenError, match="visual_token_pool"):
+        pool_tokens(torch.randn(1, tokens, 4), side)
+
+
+def test_prompt_begins_with_bos_once():
+    tokenizer = tiny_language().tokenizer
+    before, after = prompt_ids(tokenizer, PromptConfig("Human :", "report"))
+    assert before == [1, 3, 4] and after == [15]
+    assert prompt_ids(tokenizer, PromptConfig("<s> Human :", "report"))[0] == before
+
+
+def test_reports_end_unless_cut():
+    tokenizer = tiny_language().tokenizer
+    assert report_ids(tokenizer, ["the heart", "the heart is normal"], 3) == [[23, 24, 2], [23, 24, 25]]
+    with pytest.raises(DataError, match="report 1 .* empty"):
+        report_ids(tokenizer, ["the heart", " "], 3)
+
+
+def test_splice_order_mask_and_labels():
+    embed = tiny_language().model.get_input_embeddings()
+    visual = torch.randn(2, 3, 24)
+    spliced = splice(embed, visual, ([1, 3], [4]), [[23, 24, 2], [24, 2]])
+    assert spliced.inputs_embeds.shape == (2, 2 + 3 + 1 + 3, 24)
+    expected = torch.cat([embed.weight[[1, 3]], visual[0], embed.weight[[4, 23, 24, 2]]])
+    assert torch.equal(spliced.inputs_embeds[0], expected)
+    assert spliced.attention_mask.tolist() == [[1] * 9, [1] * 8 + [0]]
+    assert spliced.labels.tolist() == [[IGNORE] * 6 + [23, 24, 2], [IGNORE] * 6 + [24, 2, IGNORE]]
+    assert spliced.predicts_report.sum().item() == 5
+    assert spliced.inputs_embeds[1, -1].abs().sum() == 0
+
+
+def test_splice_without_report_is_the_prompt():
+    embed = tiny_language().model.get_input_embeddings()
+    spliced = splice(embed, torch.randn(2, 3, 24), ([1], []))
+    assert spliced.inputs_embeds.shape == (2, 4, 24) and spliced.attention_mask.all()
+
+
+def test_padding_changes_no_loss():
+    """A short report costs the same alone as beside a long one."""
+    model = tiny_model()
+    features = torch.randn(2, 16, 16)
+    short, long = "the heart is normal .", "mild cardiomegaly . left pleural effusion . no pneumothorax ."
+    both = model(features=features, reports=[short, long])
+    alone = model(features=features[:1], reports=[short])
+    chosen = both.rows == 0
+    assert torch.allclose(both.logits[chosen], alone.logits, atol=1e-5)
+    assert torch.equal(both.labels[chosen], alone.labels)
+
+
+def test_loss_is_that_of_the_whole_sequence():
+    """Applying the head to report positions alone gives what transformers' own loss gives."""
+    model = tiny_model()
+    features, reports = torch.randn(2, 16, 16), ["the heart is normal .", "no effusion"]
+    spliced = splice(
+        model.embed,
+        model.visual_tokens(features=features),
+        model.prompt,
+        report_ids(model.tokenizer, reports, 12),
+    )
+    theirs = model.language(
+        inputs_embeds=spliced.inputs_embeds, attention_mask=spliced.attention_mask, labels=spliced.labels
+    ).loss
+    assert model(features=features, reports=reports).loss.item() == pytest.approx(theirs.item(), rel=1e-5)

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from tiny_system import TINY, tiny_model, tiny_pixels
+
+from r2gen_lib.config import PRESETS
+from r2gen_lib.errors import AssetError, DataError, R2GenError
+from r2gen_lib.model.generation import cut_to_whole
+from r2gen_lib.model.r2gengpt import R2GenGPT
+from r2gen_lib.model.vision import VisionEncoder, token_count
+
+TEXTS = ["the heart is normal in size .", "no effusion"]
+
+
+def test_forward_gives_report_positions_only():
+    out = tiny_model()(tiny_pixels(), TEXTS)
+    assert out.logits.shape == (11, 44)  # 7 + 2 words and an end each
+    assert out.labels[-3:].tolist() == [32, 34, 2] and out.rows.tolist() == [0] * 8 + [1] * 3
+
+
+def test_features_stand_for_pictures():
+    model, pixels = tiny_model(), tiny_pixels(views=2)
+    features = model.encode(pixels)
+    assert features.shape == (2, 16, 16)
+    assert torch.equal(model(pixels, TEXTS).loss, model(features=features, reports=TEXTS).loss)
+    assert model.generate(pixels) == model.generate(features=features)
+
+
+def test_views_are_averaged_before_the_mapper():
+    model, pixels = tiny_model(), tiny_pixels(views=2)
+    each = [model.encode(pixels[:, view : view + 1]) for view in range(2)]
+    assert torch.allclose(model.encode(pixels), (each[0] + each[1]) / 2, atol=1e-6)
+
+
+def test_same_seed_same_model():
+    first, second, other = tiny_model(), tiny_model(), tiny_model(seed=1)
+    assert torch.equal(first.mapper.proj.weight, second.mapper.proj.weight)
+    assert not torch.equal(first.mapper.proj.weight, other.mapper.proj.weight)
+
+
+def test_wrong_inputs_say_what_was_expected():
+    model = tiny_model()
+    with pytest.raises(R2GenError, match=r"\(2, 3, 32, 32\).*\(B, V"):
+        model.encode(torch.zeros(2, 3, 32, 32))
+    with pytest.raises(R2GenError, match="either pixel_values or features"):
+        model.visual_tokens()
+    with pytest.raises(R2GenError, match="found 1 for 2"):
+        model(tiny_pixels(), TEXTS[:1])
+    with pytest.raises(DataError, match="empty"):
+        model(tiny_pixels(), ["the heart", ""])
+    with pytest.raises(R2GenError, match="temperature.*num_beams"):
+        model.generate(tiny_pixels(), temperature=2)
+    with pytest.raises(R2GenError, match="shallow, delta, deep"):
+        R2GenGPT.from_preset("laptop", "frozen")
+
+
+def test_missing_vision_weights(monkeypatch, tmp_path):
+    monkeypatch.setattr("r2gen_lib.assets._data_folder", lambda: tmp_path)
+    with pytest.raises(AssetError, match="vision_laptop"):
+        R2GenGPT.from_preset("laptop")
+    with pytest.raises(AssetError, match="vision_weights"):
+        R2GenGPT.from_preset(TINY)
+
+
+def test_vision_weights_that_are_no_safetensors(tmp_path):
+    file = tmp_path / "weights.safetensors"
+    file.write_bytes(b"nonsense")
+    with pytest.raises(AssetError, match="not a readable safetensors"):
+        R2GenGPT.from_preset(TINY, vision_weights=file)
+
+
+def test_greedy_is_what_argmax_gives():
+    """One beam without penalties: each token is the likeliest one given those before."""
+    model, features = tiny_model(), torch.randn(1, 16, 16)
+    found = model.generate_details(features=features, num_beams=1, max_new_tokens=4)[0].ids
+    visual = model.visual_tokens(features=features)
+    ids = list(found)
+    before, after = (model.embed(torch.tensor([part])) for part in model.prompt)
+    written: list[int] = []
+    with torch.no_grad():
+        for expected in ids:
+            words = model.embed(torch.tensor([written], dtype=torch.long))
+            scores = model.language(inputs_embeds=torch.cat([before, visual, after, words], 1)).logits[0, -1]
+            assert scores.argmax().item() == expected
+            written.append(expected)
+
+
+def test_batch_does_not_change_a_report():
+    model, features = tiny_model(), torch.randn(3, 16, 16)
+    together = model.generate(features=features)
+    assert together == [model.generate(features=features[i : i + 1])[0] for i in range(3)]
+
+
+def test_minimum_and_repetition_are_obeyed():
+    model, features = tiny_model(), torch.randn(2, 16, 16)
+    for one in model.generate_details(features=features, min_new_tokens=6, no_repeat_ngram_size=1):
+        assert len(one.ids) >= 6 and len(set(one.ids)) == len(one.ids)
+
+
+def test_generation_leaves_the_mode_alone():
+    model = tiny_model().train()
+    model.generate(features=torch.randn(1, 16, 16))
+    assert model.training and not model.language.training
+
+
+@pytest.mark.parametrize(
+    "text, whole",
+    [
+        ("The heart is normal. The lungs are cle", "The heart is normal."),
+        ("The heart is nor", "The heart is"),
+        ("The heart is normal.", "The heart is normal."),
+        ("Heart size 1.5 times nor", "Heart size 1.5 times"),
+        ("cardiome", "cardiome"),
+        ("", ""),
+    ],
+)
+def test_unfinished_ends_are_cut_to_whole(text, whole):
+    assert cut_to_whole(text) == whole
+
+
+def test_nearest_words_of_a_word_is_itself():
+    model = tiny_model()
+    words = model.nearest_words(model.embed.weight[[24, 29]], k=2)
+    assert [best for best, _ in words] == ["heart", "lungs"]
+    assert len(model.nearest_words(torch.randn(2, 3, 24), k=4)[1][2]) == 4
+
+
+def test_laptop_encoder_has_49_tokens():
+    encoder = VisionEncoder(PRESETS["laptop"].vision)
+    assert token_count(encoder) == 49
+
+
+def test_vision_config_errors():
+    from dataclasses import replace
+
+    with pytest.raises(R2GenError, match="nosuchmodel"):
+        VisionEncoder(replace(TINY.vision, model_name="nosuchmodel"))
+    with pytest.raises(R2GenError, match="image_size"):
+        VisionEncoder(replace(TINY.vision, model_kwargs={"img_size": 64}))
