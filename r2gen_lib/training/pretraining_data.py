@@ -1,0 +1,84 @@
+"""Simulated pictures with a label for every visual token: what the vision encoder is pretrained on.
+
+Findings are drawn far more often than in real reports (a pneumothorax is on 14 of 2,955 Open-i studies), and no study
+of the benchmark is used: the patients here are named ``pretrain-train-0``, ``pretrain-train-1``, ..., so a report's
+test picture has never been seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from r2gen_lib.files import atomic_write, cache_dir
+from r2gen_lib.simulation.batch import parallel
+from r2gen_lib.simulation.findings import FINDING_NAMES, Finding
+from r2gen_lib.simulation.simulate import VERSION, seed_of, simulate
+
+CHUNK = 100
+_LUNG_ZONES = ("", "upper lobe", "middle lobe", "lower lobe", "lingula", "apex", "base", "hilum")
+_ZONED = {"Opacity", "Consolidation", "Nodule", "Calcified Granuloma", "Atelectasis", "Scar"}
+_EXCLUSIVE = ({"Hyperinflation", "Hypoinflation"},)
+
+
+@dataclass(frozen=True)
+class TokenPictures:
+    """pictures uint8 (n, 224, 224); labels uint8 (n, len(FINDING_NAMES), 7, 7)."""
+
+    pictures: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+
+def random_findings(rng: np.random.Generator) -> tuple[Finding, ...]:
+    """Nothing on a fifth of the pictures, else one to four findings, all equally likely."""
+    if rng.random() < 0.2:
+        return ()
+    names = [str(name) for name in rng.choice(FINDING_NAMES, size=rng.integers(1, 5), replace=False)]
+    for group in _EXCLUSIVE:
+        for extra in [name for name in names if name in group][1:]:
+            names.remove(extra)
+    findings = []
+    for name in names:
+        zone = str(rng.choice(_LUNG_ZONES)) if name in _ZONED else ""
+        side = str(rng.choice(["left", "right", "bilateral"], p=[0.42, 0.42, 0.16]))
+        if zone in ("lingula", "middle lobe"):
+            side = "left" if zone == "lingula" else "right"
+        findings.append(Finding(name, side, zone, float(rng.uniform(0.1, 1.0))))
+    return tuple(findings)
+
+
+def token_pictures(count: int, seed: int, split: str = "train", workers: int | None = None) -> TokenPictures:
+    """``count`` pictures with token labels; drawn once, in chunks kept in the cache, so a stopped call goes on.
+
+    Args:
+        split: "train" or "held-out"; the two share no patient.
+    """
+    from tqdm import tqdm
+
+    folder = cache_dir("pretraining", f"v{VERSION}")
+    paths = {start: folder / f"{split}_seed{seed}_{start:06d}.npz" for start in range(0, count, CHUNK)}
+    jobs = [(path, split, start, seed) for start, path in paths.items() if not path.exists()]
+    drawn = parallel(_draw_chunk, jobs, workers if len(jobs) > 1 else 1, chunk=1)
+    for _ in tqdm(drawn, total=len(jobs), desc=f"simulating {split} pictures", unit=f"x{CHUNK}", disable=not jobs):
+        pass
+    chunks = [np.load(path) for path in paths.values()]
+    pictures = np.concatenate([chunk["pictures"] for chunk in chunks])[:count]
+    return TokenPictures(pictures, np.concatenate([chunk["labels"] for chunk in chunks])[:count])
+
+
+def _draw_chunk(job: tuple[Path, str, int, int]) -> None:
+    path, split, start, seed = job
+    drawn = [_draw(f"{split}-{index}", seed) for index in range(start, start + CHUNK)]
+    with atomic_write(path) as temporary, open(temporary, "wb") as stream:
+        np.savez_compressed(stream, pictures=np.stack([d[0] for d in drawn]), labels=np.stack([d[1] for d in drawn]))
+
+
+def _draw(patient: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    findings = random_findings(np.random.default_rng(seed_of(f"pretrain-{patient}", seed, "findings")))
+    simulated = simulate(f"pretrain-{patient}", findings, "frontal", seed)
+    return simulated.picture, simulated.token_labels()

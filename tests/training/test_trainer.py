@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tiny_system import PROFILE, TINY, tiny_language, tiny_model, tiny_studies
+
+from r2gen_lib.errors import CheckpointError, DataError, R2GenError
+from r2gen_lib.model.r2gengpt import R2GenGPT
+from r2gen_lib.training import trainer
+from r2gen_lib.training.trainer import train
+
+pytestmark = pytest.mark.usefixtures("empty_cache")
+
+
+def fit(model, out_dir, studies=None, profile=PROFILE, **options):
+    return train(model, studies or tiny_studies(), TINY, profile, out_dir, progress=False, **options)
+
+
+def weights(model):
+    return {name: p.detach().clone() for name, p in model.trainable_parameters().items()}
+
+
+@pytest.mark.parametrize("mode", ["shallow", "delta", "deep"])
+def test_learns_and_leaves_what_it_says(mode, tmp_path):
+    model = tiny_model(mode)
+    llm = model.llm_checksum()
+    result = fit(model, tmp_path / "run")
+    assert model.llm_checksum() == llm
+    table = result.history.set_index("step")
+    assert list(table.index) == list(range(13))
+    assert list(table["held_out_loss"].dropna().index) == [0, 4, 8, 12]
+    assert table.loc[12, "held_out_loss"] < 0.95 * table.loc[0, "held_out_loss"]
+    assert table["train_loss"].notna().sum() == 12
+    assert result.best["held_out_loss"] == table["held_out_loss"].min()
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
+        "best",
+        "history.csv",
+        "loss.png",
+        "state",
+    ]
+    assert (tmp_path / "run" / "loss.png").read_bytes().startswith(b"\x89PNG")
+    assert len(pd.read_csv(tmp_path / "run" / "history.csv")) == 13
+    again = R2GenGPT.from_trained(result.checkpoint, vision_weights=None, language=tiny_language(), device="cpu")
+    for name, tensor in weights(model).items():
+        assert torch.equal(tensor, again.trainable_parameters()[name]), name
+
+
+def test_the_picture_comes_to_matter(tmp_path):
+    """Bright pictures have another report: with the wrong picture the loss must be higher."""
+    profile = replace(PROFILE, train_steps=50, eval_every=50, checkpoint_every=50)
+    last = fit(tiny_model(), tmp_path, tiny_studies(48), profile).history.iloc[-1]
+    assert last["held_out_loss"] < 0.8 * last["shuffled_loss"]
+
+
+def stop_after(step, monkeypatch):
+    """Kill the run in the middle of an update."""
+    update = trainer._Run._update
+
+    def killed(run):
+        if run.step == step:
+            raise KeyboardInterrupt
+        return update(run)
+
+    monkeypatch.setattr(trainer._Run, "_update", killed)
+
+
+@pytest.mark.parametrize("mode", ["shallow", "delta"])
+def test_a_killed_run_goes_on_as_if_nothing_happened(mode, tmp_path, monkeypatch):
+    whole_model = tiny_model(mode)
+    whole = fit(whole_model, tmp_path / "whole").history
+    with monkeypatch.context() as patch:
+        stop_after(6, patch)
+        with pytest.raises(KeyboardInterrupt):
+            fit(tiny_model(mode), tmp_path / "run")
+    model = tiny_model(mode)
+    history = fit(model, tmp_path / "run").history
+    columns = ["step", "train_loss", "held_out_loss", "shuffled_loss", "rate"]
+    pd.testing.assert_frame_equal(history[columns], whole[columns])
+    for name, tensor in weights(whole_model).items():
+        assert torch.equal(tensor, weights(model)[name]), name
+
+
+def test_a_finished_run_is_not_run_again(tmp_path, monkeypatch):
+    first = fit(tiny_model(), tmp_path)
+    monkeypatch.setattr(trainer._Run, "_update", lambda run: pytest.fail("trained again"))
+    model = tiny_model()
+    second = fit(model, tmp_path)
+    pd.testing.assert_frame_equal(first.history, second.history)
+    assert torch.equal(
+        model.mapper.proj.weight, load_file(first.checkpoint / "trainable.safetensors")["mapper.proj.weight"]
+    )
+
+
+def test_starts_anew_when_asked(tmp_path):
+    fit(tiny_model(), tmp_path)
+    result = fit(tiny_model(), tmp_path, profile=replace(PROFILE, train_steps=4), resume=False)
+    assert len(result.history) == 5
+
+
+def test_another_run_is_refused(tmp_path):
+    fit(tiny_model(), tmp_path)
+    with pytest.raises(CheckpointError, match="another profile.*resume=False"):
+        fit(tiny_model(), tmp_path, profile=replace(PROFILE, train_steps=20))
+    with pytest.raises(CheckpointError, match="another mode"):
+        fit(tiny_model("delta"), tmp_path)
+    with pytest.raises(CheckpointError, match="another seed"):
+        fit(tiny_model(), tmp_path, seed=3)
+
+
+def test_damaged_state(tmp_path):
+    fit(tiny_model(), tmp_path)
+    file = tmp_path / "state" / "state.safetensors"
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(CheckpointError, match="state.safetensors: cannot be read"):
+        fit(tiny_model(), tmp_path)
+    (tmp_path / "state" / "state.json").write_text("{")
+    with pytest.raises(CheckpointError, match="state.json.*resume=False"):
+        fit(tiny_model(), tmp_path)
+
+
+def test_state_of_other_tensors(tmp_path):
+    fit(tiny_model(), tmp_path)
+    file = tmp_path / "state" / "state.safetensors"
+    tensors = load_file(file)
+    del tensors["model/mapper.proj.bias"]
+    save_file(tensors, file)
+    with pytest.raises(CheckpointError, match="missing: mapper.proj.bias"):
+        fit(tiny_model(), tmp_path)
+
+
+def test_only_optim_may_differ(tmp_path):
+    optim = replace(TINY.optim, learning_rate=1e-3)
+    model = tiny_model()
+    train(model, tiny_studies(), replace(TINY, optim=optim), PROFILE, tmp_path, progress=False)
+    saved = json.loads((tmp_path / "best" / "config.json").read_text())
+    assert saved["preset"]["optim"]["learning_rate"] == 1e-3 and saved["notes"]["step"] >= 0
+    with pytest.raises(R2GenError, match="more than optim"):
+        train(tiny_model(), tiny_studies(), "laptop", PROFILE, tmp_path / "other")
+
+
+def test_bad_studies(tmp_path):
+    studies = tiny_studies()
+    with pytest.raises(DataError, match="val studies: found none"):
+        fit(tiny_model(), tmp_path / "run", [s for s in studies if s.split == "train"])
+    with pytest.raises(DataError, match="empty report.*T0"):
+        fit(tiny_model(), tmp_path / "run", [replace(studies[0], report=" "), *studies[1:]])
+    with pytest.raises(DataError, match="more than one split"):
+        fit(tiny_model(), tmp_path / "run", [*studies, replace(studies[0], split="val")])
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_loss_that_is_no_number(tmp_path):
+    model = tiny_model()
+    with torch.no_grad():
+        model.mapper.proj.bias.fill_(float("nan"))
+    with pytest.raises(R2GenError, match="loss is nan.*learning_rate"):
+        fit(model, tmp_path)
+
+
+def test_unwritable_out_dir(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CheckpointError, match="out_dir"):
+        fit(tiny_model(), tmp_path / "file" / "run")
+
+
+def test_the_seed_chooses_the_studies(tmp_path):
+    profile = replace(PROFILE, train_studies=6, val_studies=4)
+    runs = [trainer._Run(tiny_model(), tiny_studies(), TINY, profile, tmp_path, seed, False) for seed in (0, 0, 1)]
+    ids = [[s.id for s in run.train_set.studies] for run in runs]
+    assert ids[0] == ids[1] != ids[2] and len(ids[0]) == 6
+    assert np.all([len(run.val_set) == 4 for run in runs])
