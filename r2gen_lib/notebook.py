@@ -1,0 +1,96 @@
+"""The one call every notebook begins with."""
+
+from __future__ import annotations
+
+import os
+import platform
+import random
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import psutil
+import timm
+import torch
+import transformers
+
+from r2gen_lib import __version__, plots
+from r2gen_lib.assets import checkout
+from r2gen_lib.config import Profile, get_profile
+from r2gen_lib.model.r2gengpt import default_device
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What :func:`setup` found.
+
+    Attributes:
+        profile: how long things take here (a ``config.Profile``).
+        device: where the models run: CUDA if there is a GPU for it, else the CPU.
+        seed: what the random generators were started with.
+        out_dir: this run's own folder for whatever the notebook writes; `folder` makes it.
+    """
+
+    profile: Profile
+    device: torch.device
+    seed: int
+    out_dir: Path
+
+    def folder(self, name: str) -> Path:
+        """A folder of that name in ``out_dir``, made if need be."""
+        path = self.out_dir / name
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+
+def setup(profile: str | Profile | None = None, seed: int = 0) -> Setup:
+    """Choose profile and device, start the random generators, quieten libraries, and print what was found.
+
+    Args:
+        profile: name of a profile; None takes the environment's R2GEN_PROFILE, else "laptop".
+        seed: for Python's, NumPy's and torch's generators.
+
+    Raises:
+        R2GenError: no such profile.
+    """
+    found = Setup(get_profile(profile), default_device(), seed, _out_dir())
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    plt.rcParams.update(plots.STYLE)
+    memory = psutil.virtual_memory().total / 2**30
+    print(
+        f"r2gen-course {__version__} | Python {platform.python_version()} | torch {torch.__version__} | "
+        f"transformers {transformers.__version__} | timm {timm.__version__}"
+    )
+    print(f"device {describe_device(found.device)} | {os.cpu_count()} cores, {memory:.0f} GB memory")
+    print(f"profile {describe_profile(found.profile)} | seed {seed}")
+    return found
+
+
+def describe_device(device: torch.device) -> str:
+    """The device in words, with a GPU's name and memory."""
+    if device.type != "cuda":
+        return str(device)
+    properties = torch.cuda.get_device_properties(device)
+    return f"{device} ({properties.name}, {properties.total_memory / 2**30:.0f} GB)"
+
+
+def describe_profile(profile: Profile) -> str:
+    """The profile in words: how many studies and steps."""
+    numbers = {"studies to train on": profile.train_studies, "steps": profile.train_steps}
+    numbers |= {"to validate": profile.val_studies, "to test": profile.test_studies}
+    return f"{profile.name} (" + ", ".join(f"{n or 'all'} {what}" for what, n in numbers.items()) + ")"
+
+
+def _out_dir() -> Path:
+    """R2GEN_RUN_DIR, which `r2gen course` sets; by hand a folder of its own under ``runs/``."""
+    if os.environ.get("R2GEN_RUN_DIR"):
+        return Path(os.environ["R2GEN_RUN_DIR"])
+    root = checkout() or Path.cwd()
+    name = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    return root / "runs" / "by_hand" / f"{name}_{os.getpid()}"

