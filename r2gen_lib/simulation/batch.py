@@ -73,9 +73,7 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def render_pictures(
-    studies: Sequence, view: str = "frontal", workers: int | None = None, progress: bool = True
-) -> int:
+def render_pictures(studies: Sequence, view: str = "frontal", workers: int | None = None, progress: bool = True) -> int:
     """Draw the view of every study that the cache lacks; returns how many were drawn.
 
     What is there is kept, so an interrupted call goes on where it stopped.

@@ -86,9 +86,7 @@ def spine(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Ed
     box = bounding_box(thorax.spine, 4)
     z, y, x = box_grid(box)
     centre = thorax.spine_centre[box[0]]
-    disc = (
-        np.clip(np.cos(2 * np.pi * (z - rng.uniform(0, 12)) / 11.5), 0, 1) ** 3
-    )  # one bridge a disc, about 23 mm
+    disc = np.clip(np.cos(2 * np.pi * (z - rng.uniform(0, 12)) / 11.5), 0, 1) ** 3  # one bridge a disc, about 23 mm
     distance = ndimage.distance_transform_edt(~thorax.spine[box], sampling=VOXEL_MM)
     side = np.abs(x - centre[:, 1][:, None, None]) * VOXEL_MM
     front = y > centre[:, 0][:, None, None] - 2
@@ -100,9 +98,7 @@ def spine(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Ed
 def device(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
     """A pacemaker: the generator under the left or right clavicle and one or two leads to the heart."""
     z, y, x = thorax.lung_box(finding.side)
-    outer = (
-        x.start + 0.62 * (x.stop - x.start) if finding.side == "left" else x.stop - 0.62 * (x.stop - x.start)
-    )
+    outer = x.start + 0.62 * (x.stop - x.start) if finding.side == "left" else x.stop - 0.62 * (x.stop - x.start)
     front = np.flatnonzero(thorax.hu[int(z.stop - 26), :, int(outer)] > -300).max() - 3
     centre = np.array([z.stop - 26 + rng.uniform(-4, 4), front, outer + rng.uniform(-4, 4)], np.float32)
     box = ball_box(thorax, centre, 30)
@@ -113,9 +109,7 @@ def device(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[E
     heart = bounding_box(thorax.heart)
     middle = thorax.spine_centre[int(z.stop - 20), 1]
     for tip in range(int(rng.integers(1, 3))):
-        end = np.array(
-            [heart[0].start + 12 + 22 * tip, heart[1].stop - 14, middle + (18 if tip == 0 else -8)]
-        )
+        end = np.array([heart[0].start + 12 + 22 * tip, heart[1].stop - 14, middle + (18 if tip == 0 else -8)])
         path = np.stack([centre, [z.stop - 14, front - 16, (outer + middle) / 2], [z.stop - 34, front - 34, middle - 9],
                          [heart[0].stop - 14, front - 40, middle - 14], end])  # fmt: skip
         tube, weight = tube_along(thorax, path, 1.3)
@@ -133,9 +127,7 @@ def catheter(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list
     start = [thorax.shape[0] - 3, depth, middle + (14 if side == "left" else -14)] if rng.random() < 0.4 else \
         [z.stop - 32, depth + 22, outer]  # fmt: skip
     tip = [z.start + (0.45 + 0.12 * rng.random()) * (z.stop - z.start), depth - 4, middle - 11]
-    path = np.array(
-        [start, [z.stop - 10, depth + 6, (start[2] + middle) / 2], [z.stop - 26, depth, middle - 11], tip]
-    )
+    path = np.array([start, [z.stop - 10, depth + 6, (start[2] + middle) / 2], [z.stop - 26, depth, middle - 11], tip])
     box, weight = tube_along(thorax, path, 1.6)
     edits = [Edit(finding, box, weight, METAL)]
     if start[0] < z.stop:
@@ -150,9 +142,7 @@ def clips(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Ed
         anchor = random_place(thorax, finding, rng)
     else:  # sternal wires and clips after heart surgery, in front of the heart
         heart = bounding_box(thorax.heart)
-        anchor = np.array(
-            [heart[0].stop - 5, heart[1].stop - 4, thorax.spine_centre[heart[0].stop, 1]], float
-        )
+        anchor = np.array([heart[0].stop - 5, heart[1].stop - 4, thorax.spine_centre[heart[0].stop, 1]], float)
     edits = []
     for _ in range(int(rng.integers(4, 8))):
         start = anchor + rng.normal(0, 1, 3) * [9, 2, 4]

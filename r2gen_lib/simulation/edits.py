@@ -58,11 +58,7 @@ def draw(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edi
     """
     function = DRAWERS[finding.name]
     severity = finding.severity if finding.severity is not None else float(rng.uniform(0.25, 0.7))
-    sides = (
-        ["left", "right"]
-        if finding.side == "bilateral"
-        else [finding.side or str(rng.choice(["left", "right"]))]
-    )
+    sides = ["left", "right"] if finding.side == "bilateral" else [finding.side or str(rng.choice(["left", "right"]))]
     if finding.name in _MIDLINE:
         sides = [finding.side or "left"] if finding.side != "bilateral" else ["left"]
     edits = []

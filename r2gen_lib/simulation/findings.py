@@ -50,9 +50,7 @@ class Finding:
 
     def __post_init__(self) -> None:
         if self.name not in FINDING_NAMES:
-            raise ValueError(
-                f"Finding name {self.name!r} is unknown; expected one of {', '.join(FINDING_NAMES)}"
-            )
+            raise ValueError(f"Finding name {self.name!r} is unknown; expected one of {', '.join(FINDING_NAMES)}")
 
     def __str__(self) -> str:
         words = [self.side, self.zone, self.name.lower()]
@@ -140,13 +138,7 @@ def _name(heading: str, words: set[str]) -> str | None:
             next(iter(words & {"hyperdistention", "hypoinflation"}), "")
         )
     if heading == "Diaphragm":
-        return (
-            "Hyperinflation"
-            if "flattened" in words
-            else "Elevated Diaphragm"
-            if "elevated" in words
-            else None
-        )
+        return "Hyperinflation" if "flattened" in words else "Elevated Diaphragm" if "elevated" in words else None
     if heading == "Costophrenic Angle":
         return "Pleural Effusion" if "blunted" in words else None
     if heading in ("Aorta", "Aorta, Thoracic"):

@@ -97,9 +97,7 @@ def hilum(thorax: Thorax, side: str) -> tuple[float, float, float]:
     return z.start + 0.52 * (z.stop - z.start), (y.start + y.stop) / 2, inner
 
 
-def random_place(
-    thorax: Thorax, finding: Finding, rng: np.random.Generator, depth_mm=(8.0, 30.0)
-) -> np.ndarray:
+def random_place(thorax: Thorax, finding: Finding, rng: np.random.Generator, depth_mm=(8.0, 30.0)) -> np.ndarray:
     """A random voxel of the finding's region, ``depth_mm`` below the lung's surface (z, y, x)."""
     voxels = candidates(thorax, finding.side, finding.zone, depth_mm)
     return voxels[rng.integers(len(voxels))].astype(np.float32)

@@ -34,11 +34,7 @@ def effusion(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list
 
 
 def atelectasis(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
-    zoned = (
-        finding
-        if finding.zone
-        else Finding("Atelectasis", finding.side, "base", finding.severity, finding.code)
-    )
+    zoned = finding if finding.zone else Finding("Atelectasis", finding.side, "base", finding.severity, finding.code)
     edits = []
     for _ in range(1 + round(2 * finding.severity)):
         centre = random_place(thorax, zoned, rng, (6, 22))
@@ -50,9 +46,7 @@ def atelectasis(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> l
         thickness = (2.0 + 3.5 * finding.severity) / VOXEL_MM
         spread = np.sqrt((x - centre[2]) ** 2 + (y - centre[1]) ** 2) * VOXEL_MM
         weight = np.exp(-(((z - plane - bend) / thickness) ** 2)) * sigmoid((30 - spread) / 4)
-        edits.append(
-            Edit(zoned, box, (weight * thorax.lung(finding.side)[box] * 0.85).astype(np.float32), 30.0)
-        )
+        edits.append(Edit(zoned, box, (weight * thorax.lung(finding.side)[box] * 0.85).astype(np.float32), 30.0))
     return edits
 
 
@@ -63,9 +57,7 @@ def _cloud(thorax: Thorax, finding: Finding, rng, radius_mm: float, target: floa
     distance = distance_mm(box, centre, rng.uniform(0.8, 1.25, 3))
     ragged = radius_mm * (1 + 0.28 * smooth_noise(distance.shape, 16, rng))
     texture = np.clip(0.85 + 0.25 * smooth_noise(distance.shape, 9, rng), 0, 1)
-    weight = (
-        peak * texture * sigmoid((ragged - distance) / (0.13 * radius_mm)) * thorax.lung(finding.side)[box]
-    )
+    weight = peak * texture * sigmoid((ragged - distance) / (0.13 * radius_mm)) * thorax.lung(finding.side)[box]
     return Edit(finding, box, np.clip(weight, 0, 1).astype(np.float32), target)
 
 
@@ -101,9 +93,7 @@ def interstitial(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> 
         weight = net * (1.15 - 0.6 * height) * thorax.lung(side)[box]
         chosen = Finding(finding.name, side, finding.zone, finding.severity, finding.code)
         edits.append(
-            Edit(
-                chosen, box, np.clip(weight, 0, 1).astype(np.float32), 260 + 420 * finding.severity, add=True
-            )
+            Edit(chosen, box, np.clip(weight, 0, 1).astype(np.float32), 260 + 420 * finding.severity, add=True)
         )
     return edits
 
@@ -125,9 +115,7 @@ def pneumothorax(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> 
     line = lung * np.exp(-(((depth - rim) / 1.8) ** 2))
     target = np.where(line > 0.3, -150.0, -1000.0).astype(np.float32)
     weight = np.clip(air + line, 0, 1).astype(np.float32)
-    collapsed = Edit(
-        finding, box, (lung * (1 - weight)).astype(np.float32), 60.0 + 120 * finding.severity, add=True
-    )
+    collapsed = Edit(finding, box, (lung * (1 - weight)).astype(np.float32), 60.0 + 120 * finding.severity, add=True)
     return [Edit(finding, box, weight, target), collapsed]
 
 
@@ -153,9 +141,7 @@ def granuloma(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> lis
 
 def scar(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
     zoned = (
-        finding
-        if finding.zone
-        else Finding("Scar", finding.side, str(rng.choice(["apex", "base"])), finding.severity)
+        finding if finding.zone else Finding("Scar", finding.side, str(rng.choice(["apex", "base"])), finding.severity)
     )
     edits = []
     for _ in range(3):
@@ -178,10 +164,5 @@ def pleural_thickening(thorax: Thorax, finding: Finding, rng: np.random.Generato
     apical = finding.zone == "apex" or (not finding.zone and rng.random() < 0.5)
     where = sigmoid((height - 0.72) * 40) if apical else sigmoid((0.45 - height) * 40)
     thick = (5 + 7 * finding.severity) * (1 + 0.3 * smooth_noise(lung.shape, 25, rng))
-    weight = (
-        lung
-        * where
-        * np.clip(lateral * 2 - 0.4 + 0.8 * (height > 0.72), 0, 1)
-        * sigmoid((thick - depth) * 1.5)
-    )
+    weight = lung * where * np.clip(lateral * 2 - 0.4 + 0.8 * (height > 0.72), 0, 1) * sigmoid((thick - depth) * 1.5)
     return [Edit(finding, box, weight.astype(np.float32), 40.0)]

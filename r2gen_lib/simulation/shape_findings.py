@@ -29,17 +29,13 @@ def _diaphragm_shift(thorax: Thorax, finding: Finding, up_mm: float, side: str) 
 
 def hyperinflation(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
     whole = tuple(slice(0, size) for size in thorax.shape)
-    darker = Edit(
-        finding, whole, thorax.lung("both").astype(np.float32), -25.0 - 30 * finding.severity, add=True
-    )
+    darker = Edit(finding, whole, thorax.lung("both").astype(np.float32), -25.0 - 30 * finding.severity, add=True)
     return [_diaphragm_shift(thorax, finding, -(14 + 20 * finding.severity), "both"), darker]
 
 
 def hypoinflation(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
     whole = tuple(slice(0, size) for size in thorax.shape)
-    denser = Edit(
-        finding, whole, thorax.lung("both").astype(np.float32), 50.0 + 60 * finding.severity, add=True
-    )
+    denser = Edit(finding, whole, thorax.lung("both").astype(np.float32), 50.0 + 60 * finding.severity, add=True)
     return [_diaphragm_shift(thorax, finding, 22 + 26 * finding.severity, "both"), denser]
 
 

@@ -122,9 +122,7 @@ def _coarse_shifts(thorax: Thorax, edits: Iterable[Edit]) -> np.ndarray | None:
     return total
 
 
-def _truth(
-    thorax: Thorax, acquisition: Acquisition, view: str, edits: list[Edit]
-) -> tuple[tuple, np.ndarray]:
+def _truth(thorax: Thorax, acquisition: Acquisition, view: str, edits: list[Edit]) -> tuple[tuple, np.ndarray]:
     if not edits:
         return (), np.zeros((0, TRUTH_SIZE, TRUTH_SIZE), np.float32)
     grid = ray_grid(thorax, acquisition, view, TRUTH_SIZE, _coarse_shifts(thorax, edits))

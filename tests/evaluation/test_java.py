@@ -141,7 +141,7 @@ def test_a_program_that_cannot_be_started_is_one_error(monkeypatch, tmp_path):
 
 @posix_only
 def test_an_unread_flood_of_errors_does_not_block(stand_in, tmp_path):
-    stand_in("head -c 1000000 /dev/zero >&2; read line; echo \"got $line\"")
+    stand_in('head -c 1000000 /dev/zero >&2; read line; echo "got $line"')
     with JavaProgram("METEOR", [], tmp_path) as program, program.time_limit(30):
         program.write("SCORE\n")
         assert program.read_line() == "got SCORE"
