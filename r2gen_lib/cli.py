@@ -10,6 +10,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -151,6 +152,12 @@ def _train_options(p: argparse.ArgumentParser) -> None:
     _profile_option(p)
     p.add_argument("--out", type=Path, help="folder for checkpoint and curve (default: a new one in runs/)")
     p.add_argument("--resume", action="store_true", help="go on from what --out holds")
+    for name, what in (
+        ("steps", "training steps"),
+        ("train-studies", "studies to train on"),
+        ("val-studies", "held-out studies"),
+    ):
+        p.add_argument(f"--{name}", type=_positive, metavar="N", help=f"{what} (default: the profile's)")
 
 
 def _train(args: argparse.Namespace) -> int:
@@ -158,9 +165,15 @@ def _train(args: argparse.Namespace) -> int:
         raise R2GenError(f"--out {args.out}: not empty. Add --resume to go on, or give another folder.")
     from r2gen_lib import R2GenGPT, load_studies, train
     from r2gen_lib.config import get_preset, get_profile
+    from r2gen_lib.simulation.batch import render_pictures
+    from r2gen_lib.training.trainer import chosen_studies
 
-    preset, profile = get_preset(args.preset), get_profile(args.profile)
+    given = {"train_steps": args.steps, "train_studies": args.train_studies, "val_studies": args.val_studies}
+    preset = get_preset(args.preset)
+    profile = replace(get_profile(args.profile), **{name: n for name, n in given.items() if n})
     studies = load_studies("openi_sim")
+    for view in preset.vision.views:
+        render_pictures([study for split in chosen_studies(studies, profile) for study in split], view)
     model = R2GenGPT.from_preset(preset, mode=args.mode)
     result = train(model, studies, preset, profile, args.out or _results(args), resume=args.resume)
     print(f"best step: {result.best}")
@@ -180,12 +193,16 @@ def _evaluate(args: argparse.Namespace) -> int:
     from r2gen_lib import R2GenGPT, load_studies
     from r2gen_lib.data.study import by_split
     from r2gen_lib.describe import evaluate
+    from r2gen_lib.simulation.batch import render_pictures
 
+    model = R2GenGPT.from_trained(args.checkpoint)
     studies = load_studies("openi_sim")
     chosen = by_split(studies, args.split)[: args.limit]
+    for view in model.preset.vision.views:
+        render_pictures(chosen, view)
     train_reports = [study.report for study in by_split(studies, "train")]
     out = args.out or _results(args)
-    scores = evaluate(R2GenGPT.from_trained(args.checkpoint), chosen, train_reports, out, **_decoding(args))
+    scores = evaluate(model, chosen, train_reports, out, **_decoding(args))
     print(f"{len(chosen)} studies of split {args.split}, simulated pictures, checkpoint {args.checkpoint}")
     print(scores.round(4).to_string())
     print(f"reports and scores: {out}")

@@ -95,8 +95,7 @@ class _Run:
             progress,
         )
         self.optim = model.preset.optim
-        chosen = _choose(by_split(studies, "train"), profile.train_studies, seed)
-        held_out = _choose(by_split(studies, "val"), profile.val_studies, seed)
+        chosen, held_out = chosen_studies(studies, profile, seed)
         self.train_set = Examples(model, chosen, "train", progress)
         self.val_set = Examples(model, held_out, "val", progress)
         self.epoch_length = len(self._batches(0))
@@ -239,10 +238,15 @@ def _same_but_optim(model_preset: Preset, preset: Preset) -> Preset:
     return preset
 
 
-def _choose(studies: Sequence[Study], count: int | None, seed: int) -> list[Study]:
-    """``count`` of the studies (None: all), chosen and ordered by the seed alone."""
-    order = np.random.default_rng(seed).permutation(len(studies))
-    return [studies[i] for i in order[:count]]
+def chosen_studies(studies: Sequence[Study], profile: Profile, seed: int = 0) -> tuple[list[Study], list[Study]]:
+    """The training and the held-out studies that ``train`` uses, chosen and ordered by the seed alone."""
+    counts = {"train": profile.train_studies, "val": profile.val_studies}
+    chosen = []
+    for split, count in counts.items():
+        of_split = by_split(studies, split)
+        order = np.random.default_rng(seed).permutation(len(of_split))
+        chosen.append([of_split[i] for i in order[:count]])
+    return chosen[0], chosen[1]
 
 
 def _draw(history: pd.DataFrame, file: Path, title: str) -> None:
