@@ -167,11 +167,11 @@ def token_words(
     _show(ax, picture)
     for k, (word, value) in enumerate(zip(words, values, strict=True)):
         row, column = divmod(k, side)
-        shown = _printable(word)
+        shown = _printable(word, letters=max(5, 70 // side))
         ground = (0, 0, 0, 0.4 + 0.5 * value)
         box = {"boxstyle": "round,pad=0.15", "facecolor": ground, "linewidth": 0}
         where = ((column + 0.5) * width / side - 0.5, (row + 0.5) * height / side - 0.5)
-        look = {"color": "white", "fontsize": min(8, 56 / side), "ha": "center", "va": "center"}
+        look = {"color": "white", "fontsize": min(11, 56 / side), "ha": "center", "va": "center"}
         ax.text(*where, shown, bbox=box, parse_math=False, **look)
     for k in range(1, side):
         ax.axhline(k * height / side - 0.5, color="white", linewidth=0.3, alpha=0.6)
@@ -180,7 +180,7 @@ def token_words(
     return figure
 
 
-def _printable(word: str, letters: int = 10) -> str:
+def _printable(word: str, letters: int) -> str:
     """A vocabulary entry as at most ``letters`` letters that the figure's font has."""
     word = "".join(c if ord(c) < 0x250 else "□" for c in " ".join(word.split())) or "(space)"
     return word if len(word) <= letters else word[: letters - 1] + "…"

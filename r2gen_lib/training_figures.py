@@ -1,4 +1,4 @@
-"""Figures of notebooks 03 to 05: what is learnt, at what cost, and how it reads. Tables in, a matplotlib Figure out."""
+"""Figures for notebooks 03 to 05: what is learnt, at what cost, and how it reads. See also ``plots``."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-DPI = 80
-_KINDS = {"prompt": "#dfe4ea", "picture": "#cfe3f2", "report": "#f6c9a8", "padding": "#ffffff"}
+from r2gen_lib.figures import KINDS
+
+_FROZEN, _TRAINED = "#cfe3f2", "#f6c9a8"  # as in the drawing of the system
 _MARK, _GHOST, _INK, _BLUE = "#c8553d", "#8d99a6", "#333333", "#2a6f97"
 _MODES = ("#8d99a6", "#2a6f97", "#c8553d", "#5a9367")
 
@@ -25,7 +26,7 @@ def token_strip(
 
     Args:
         tokens: ``L`` short texts.
-        kinds: ``L`` of "prompt", "picture", "report", "padding".
+        kinds: ``L`` of "prompt", "picture", "report", "end", "padding".
         counts: ``L`` flags: does the loss use what this position predicts (the *next* token)?
         title: over the figure.
         letters: width of a line, in letters.
@@ -37,17 +38,17 @@ def token_strip(
             line, left = line + 1, 0.0
         places.append((left, line, width))
         left += width + 0.35
-    figure, ax = plt.subplots(figsize=(10.5, 0.75 + 0.47 * (line + 1)), dpi=DPI, layout="constrained")
+    figure, ax = plt.subplots(figsize=(10.5, 0.75 + 0.47 * (line + 1)), layout="constrained")
     for (left, line, width), token, kind, counted in zip(places, tokens, kinds, counts, strict=True):
-        ax.add_patch(Rectangle((left, -2.4 * line), width, 1.5, facecolor=_KINDS[kind], edgecolor="#777777", lw=0.6))
+        ax.add_patch(Rectangle((left, -2.4 * line), width, 1.5, facecolor=KINDS[kind], edgecolor="#777777", lw=0.6))
         ax.text(left + width / 2, -2.4 * line + 0.75, token, ha="center", va="center", fontsize=8, family="monospace",
                 parse_math=False)  # fmt: skip
         if counted:
             ax.plot(left + width / 2, -2.4 * line - 0.35, "o", color=_MARK, markersize=4)
     ax.set(xlim=(-0.5, letters + 2), ylim=(-2.4 * line - 0.9, 1.8))
     ax.axis("off")
-    used = [kind for kind in _KINDS if kind in kinds]
-    handles = [Patch(facecolor=_KINDS[kind], edgecolor="#777777", label=kind) for kind in used]
+    used = [kind for kind in KINDS if kind in kinds]
+    handles = [Patch(facecolor=KINDS[kind], edgecolor="#777777", label=kind) for kind in used]
     handles.append(plt.Line2D([], [], color=_MARK, marker="o", linestyle="", label="its prediction counts in the loss"))
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), title=title or None, fontsize=9)
     return figure
@@ -61,7 +62,7 @@ def token_losses(tokens: Sequence[str], losses: Mapping[str, Sequence[float]], t
         losses: words for a model -> its ``T`` cross-entropies.
         title: over the figure.
     """
-    figure, ax = plt.subplots(figsize=(10.5, 3.2), dpi=DPI, layout="constrained")
+    figure, ax = plt.subplots(figsize=(10.5, 3.2), layout="constrained")
     x, width = np.arange(len(tokens)), 0.84 / len(losses)
     for i, (name, values) in enumerate(losses.items()):
         colour = (_GHOST, _MARK, _BLUE)[i % 3]
@@ -76,7 +77,7 @@ def token_losses(tokens: Sequence[str], losses: Mapping[str, Sequence[float]], t
 
 def part_bars(seconds: Mapping[str, float], title: str = "", unit: str = "s") -> Figure:
     """What each part of a step takes, as horizontal bars from top to bottom."""
-    figure, ax = plt.subplots(figsize=(7.4, 0.8 + 0.42 * len(seconds)), dpi=DPI, layout="constrained")
+    figure, ax = plt.subplots(figsize=(7.4, 0.8 + 0.42 * len(seconds)), layout="constrained")
     names = list(seconds)
     bars = ax.barh(names, list(seconds.values()), color=[_MODES[i % 4] for i in range(len(names))], height=0.62)
     ax.bar_label(bars, fmt=f" %.2f {unit}", fontsize=9)
@@ -88,10 +89,10 @@ def part_bars(seconds: Mapping[str, float], title: str = "", unit: str = "s") ->
 
 def low_rank_drawing(rows: int, columns: int, rank: int) -> Figure:
     """``W + B A`` with every rectangle's sides to one scale: what is frozen, and the two thin ones that train."""
-    figure, ax = plt.subplots(figsize=(9.6, 4.6), dpi=DPI, layout="constrained")
+    figure, ax = plt.subplots(figsize=(9.6, 4.6), layout="constrained")
     gap, height = 0.42 * rows, rows
-    parts = [("W", 0.0, columns, rows, _KINDS["picture"]), ("B", columns + gap, rank, rows, _KINDS["report"])]
-    parts.append(("A", columns + 1.6 * gap + rank, columns, rank, _KINDS["report"]))
+    parts = [("W", 0.0, columns, rows, _FROZEN), ("B", columns + gap, rank, rows, _TRAINED)]
+    parts.append(("A", columns + 1.6 * gap + rank, columns, rank, _TRAINED))
     for name, left, wide, high, colour in parts:
         bottom = (height - high) / 2
         ax.add_patch(Rectangle((left, bottom), wide, high, facecolor=colour, edgecolor=_INK, lw=1))
@@ -113,7 +114,7 @@ def mode_panels(table: pd.DataFrame, panels: Mapping[str, str], logarithmic: Seq
         panels: column -> the panel's title.
         logarithmic: columns drawn on a logarithmic axis.
     """
-    figure, axes = plt.subplots(1, len(panels), figsize=(2.65 * len(panels), 3.1), dpi=DPI, layout="constrained")
+    figure, axes = plt.subplots(1, len(panels), figsize=(2.65 * len(panels), 3.1), layout="constrained")
     for ax, (column, words) in zip(np.atleast_1d(axes), panels.items(), strict=True):
         values = table[column].astype(float)
         bars = ax.bar(values.index, values, color=_MODES[: len(values)], width=0.66)
@@ -136,7 +137,7 @@ def _short(value: float) -> str:
 
 def singular_values(spectra: Mapping[str, Sequence[float]], rank: int | None = None, floor: float = 1e-9) -> Figure:
     """Singular values in falling order, each spectrum relative to its largest; a line where LoRA's rank ends."""
-    figure, ax = plt.subplots(figsize=(6.6, 3.2), dpi=DPI, layout="constrained")
+    figure, ax = plt.subplots(figsize=(6.6, 3.2), layout="constrained")
     for (name, values), colour in zip(spectra.items(), _MODES[1:], strict=False):
         values = np.asarray(values, dtype=float)
         ax.semilogy(np.arange(1, len(values) + 1), np.maximum(values / values.max(), floor), color=colour, label=name)
@@ -162,7 +163,7 @@ def report_pairs(
     wrapped = [_paragraphs(each, letters) for each in texts]
     heights = [max(2.3, 0.45 + 0.205 * sum(1 + len(lines) + 0.5 for _, lines in rows)) for rows in wrapped]
     figure, axes = plt.subplots(
-        len(pictures), 2, figsize=(10, sum(heights)), dpi=DPI, squeeze=False, layout="constrained",
+        len(pictures), 2, figsize=(10, sum(heights)), squeeze=False, layout="constrained",
         gridspec_kw={"width_ratios": (2.1, 7.4), "height_ratios": heights},
     )  # fmt: skip
     for (left, right), picture, title, rows, height in zip(axes, pictures, titles, wrapped, heights, strict=True):
@@ -193,7 +194,7 @@ def _write(ax: Axes, rows: Sequence[tuple[str, list[str]]], height: float) -> No
 
 def interval_plot(rows: Mapping[str, tuple[float, float, float]], label: str = "", title: str = "") -> Figure:
     """Point and interval for each row: name -> (value, low, high); a dotted line at 0 where it is in sight."""
-    figure, ax = plt.subplots(figsize=(6.8, 0.9 + 0.45 * len(rows)), dpi=DPI, layout="constrained")
+    figure, ax = plt.subplots(figsize=(6.8, 0.9 + 0.45 * len(rows)), layout="constrained")
     for i, (value, low, high) in enumerate(rows.values()):
         ax.plot([low, high], [i, i], color=_GHOST, linewidth=3, solid_capstyle="butt")
         ax.plot(value, i, "o", color=_MARK)

@@ -22,11 +22,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from r2gen_lib.assets import asset
+from r2gen_lib.assets import asset, repository_data
 from r2gen_lib.config import PRESETS
 from r2gen_lib.errors import AssetError
 from r2gen_lib.files import atomic_write
-from r2gen_lib.model.checkpoint import read_tensors
+from r2gen_lib.model.checkpoint import load_strictly, read_tensors
 from r2gen_lib.model.vision import make_timm
 from r2gen_lib.simulation.findings import FINDING_NAMES
 from r2gen_lib.training.pretraining_data import TokenPictures, token_pictures
@@ -109,6 +109,19 @@ class SwinBackbone(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         return self.swin.forward_features(pixels).flatten(1, 2)
+
+
+def shipped_eye() -> TokenClassifier:
+    """The encoder and token head in ``data/weights``: what the laptop preset's pictures are read with.
+
+    Raises:
+        AssetError: the files are missing.
+    """
+    backbone = SwinBackbone()
+    model = TokenClassifier(backbone, backbone.swin.num_features)
+    load_strictly(backbone.swin, read_tensors(repository_data("weights/vision_laptop.safetensors")), "vision_laptop")
+    load_strictly(model.head, read_tensors(repository_data("weights/vision_laptop_head.safetensors")), "token head")
+    return model.eval()
 
 
 def picture_logits(token_logits: Float[Tensor, "B N F"]) -> Float[Tensor, "B F"]:

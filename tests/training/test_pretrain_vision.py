@@ -13,12 +13,11 @@ from r2gen_lib.simulation.simulate import simulate
 from r2gen_lib.training import pretrain_vision
 from r2gen_lib.training.pretrain_vision import (
     PretrainConfig,
-    SwinBackbone,
-    TokenClassifier,
     auroc_table,
     picture_logits,
     predict,
     pretrain,
+    shipped_eye,
     to_pixels,
 )
 from r2gen_lib.training.pretraining_data import TokenPictures, random_findings
@@ -98,14 +97,6 @@ def test_auroc_is_one_for_a_seer_and_missing_where_nothing_is_there():
     assert np.isnan(rows[1]["AUROC (picture)"]) and rows[1]["pictures with it"] == 0
 
 
-def shipped() -> TokenClassifier:
-    backbone = SwinBackbone()
-    model = TokenClassifier(backbone, backbone.swin.num_features)
-    backbone.swin.load_state_dict(load_file(repository_data("weights/vision_laptop.safetensors")))
-    model.head.load_state_dict(load_file(repository_data("weights/vision_laptop_head.safetensors")))
-    return model.float().eval()
-
-
 def test_the_shipped_weights_are_small():
     for name in ("vision_laptop", "vision_laptop_head"):
         assert repository_data(f"weights/{name}.safetensors").stat().st_size < 16e6
@@ -118,7 +109,7 @@ def test_the_shipped_eye_tells_the_same_new_patient_with_and_without_a_finding(n
         finding = Finding(name, ["left", "right"][patient % 2], severity=0.8)
         with_it.append(simulate(f"test-eye-{patient}", (finding,), truth=False).picture)
         without.append(simulate(f"test-eye-{patient}", (), truth=False).picture)
-    model = shipped()
+    model = shipped_eye()
     index = FINDING_NAMES.index(name)
     seen = picture_logits(predict(model, np.stack(with_it))[1])[:, index]
     unseen = picture_logits(predict(model, np.stack(without))[1])[:, index]

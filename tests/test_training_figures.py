@@ -1,0 +1,85 @@
+"""Figures of notebooks 03 to 05: they draw what they are given, whole."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from r2gen_lib import training_figures as figures
+
+
+@pytest.fixture(autouse=True)
+def _close():
+    yield
+    plt.close("all")
+
+
+def texts_of(figure) -> list[str]:
+    figure.canvas.draw()
+    return [text.get_text() for ax in figure.axes for text in ax.texts]
+
+
+def test_token_strip_shows_every_token_and_a_dot_for_each_that_counts():
+    kinds = ["prompt", "picture", "report", "report"]
+    figure = figures.token_strip(["say", "v1", "heart", "<end>"], kinds, [False, True, True, False])
+    assert texts_of(figure) == ["say", "v1", "heart", "<end>"]
+    assert len(figure.axes[0].lines) == 2
+
+
+def test_token_strip_breaks_long_sequences_into_lines():
+    short, long = (figures.token_strip(["word"] * n, ["report"] * n, [True] * n) for n in (5, 80))
+    assert long.get_figheight() > short.get_figheight()
+
+
+def test_token_losses_has_a_bar_for_each_token_and_model():
+    figure = figures.token_losses(["a", "b", "$c$"], {"before": [3, 2, 1], "after": [1, 1, 1]})
+    figure.canvas.draw()
+    assert [bar.get_height() for bar in figure.axes[0].patches] == [3, 2, 1, 1, 1, 1]
+
+
+def test_part_bars_are_as_long_as_they_take():
+    figure = figures.part_bars({"forward": 1.5, "backward": 2.5})
+    assert [bar.get_width() for bar in figure.axes[0].patches] == [1.5, 2.5]
+
+
+def test_low_rank_drawing_is_to_scale():
+    figure = figures.low_rank_drawing(30, 10, 2)
+    sides = [(patch.get_height(), patch.get_width()) for patch in figure.axes[0].patches]
+    assert sides == [(30, 10), (30, 2), (2, 10)]
+    assert figure.axes[0].get_aspect() == 1
+
+
+def test_mode_panels_draws_one_panel_a_column():
+    table = pd.DataFrame({"n": [10, 1e6], "s": [1.0, 2.0]}, index=["shallow", "deep"])
+    figure = figures.mode_panels(table, {"n": "numbers", "s": "seconds"}, ["n"])
+    assert [ax.get_yscale() for ax in figure.axes] == ["log", "linear"]
+    assert {"10", "1 M", "1", "2"} <= set(texts_of(figure))
+
+
+def test_singular_values_are_relative_and_have_a_floor():
+    figure = figures.singular_values({"delta": [4.0, 2.0, 0.0]}, rank=2, floor=1e-6)
+    assert figure.axes[0].lines[0].get_ydata().tolist() == [1.0, 0.5, 1e-6]
+
+
+def test_report_pairs_shows_whole_texts():
+    text = "There is no pleural effusion or pneumothorax. " * 9
+    figure = figures.report_pairs([np.zeros((8, 8))], ["CXR1, simulated"], [{"radiologist": text, "generated": ""}])
+    shown = texts_of(figure)
+    assert " ".join(shown[1].split()) == text.strip()
+    assert shown[3] == "(nothing)"
+
+
+def test_report_pairs_keeps_texts_inside_their_row():
+    rows = [{"a": "word " * 300, "b": "word " * 50}, {"a": "word"}]
+    figure = figures.report_pairs([np.zeros((8, 8))] * 2, ["x", "y"], rows)
+    figure.canvas.draw()
+    for ax in figure.axes[1::2]:
+        lowest = min(text.get_window_extent().y0 for text in ax.texts)
+        assert lowest >= ax.get_window_extent().y0 - 8
+
+
+def test_interval_plot_writes_value_and_interval():
+    figure = figures.interval_plot({"model": (0.3, 0.25, 0.35), "difference": (0.01, -0.01, 0.03)})
+    assert texts_of(figure) == ["0.300 [0.250, 0.350]", "0.010 [-0.010, 0.030]"]
