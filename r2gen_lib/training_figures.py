@@ -143,14 +143,14 @@ def singular_values(spectra: Mapping[str, Sequence[float]], rank: int | None = N
         ax.semilogy(np.arange(1, len(values) + 1), np.maximum(values / values.max(), floor), color=colour, label=name)
     if rank is not None:
         ax.axvline(rank + 0.5, color=_GHOST, linestyle=":")
-        ax.text(rank + 6, 30 * floor, f"LoRA's rank, {rank}, ends here", color="#52606d", fontsize=9)
+        ax.text(rank + 6, floor**0.5, f"LoRA's rank, {rank}, ends here", color="#52606d", fontsize=9)
     ax.set(xlabel="number of the singular value", ylabel="relative to the largest")
     ax.legend(loc="center right")
     return figure
 
 
 def report_pairs(
-    pictures: Sequence[np.ndarray], titles: Sequence[str], texts: Sequence[Mapping[str, str]], letters: int = 82
+    pictures: Sequence[np.ndarray], titles: Sequence[str], texts: Sequence[Mapping[str, str]], letters: int = 108
 ) -> Figure:
     """Pictures, and beside each its texts in full, such as the radiologist's and the generated one.
 
