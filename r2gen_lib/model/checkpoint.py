@@ -184,6 +184,8 @@ def folder_writer(folder: str | Path, marker: str) -> Iterator[Path]:
     try:
         temporary.chmod(0o755)
         yield temporary
+        for file in temporary.iterdir():
+            file.chmod(0o644)  # safetensors writes files that nobody else may read
         if folder.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
             folder.rename(old / folder.name)

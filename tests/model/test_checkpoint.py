@@ -125,3 +125,10 @@ def test_preset_survives_json(tmp_path):
     (folder / checkpoint.CONFIG).write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match="momentum"):
         checkpoint.saved_preset(folder)
+
+
+def test_a_checkpoint_can_be_read_by_others_too(tmp_path):
+    with checkpoint.folder_writer(tmp_path / "saved", "config.json") as folder:
+        (folder / "config.json").write_text("{}")
+        (folder / "config.json").chmod(0o600)
+    assert (tmp_path / "saved" / "config.json").stat().st_mode & 0o044 == 0o044
