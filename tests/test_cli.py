@@ -209,8 +209,10 @@ def test_evaluate_prints_scores_with_controls(monkeypatch, model, tmp_path, caps
 
     monkeypatch.setitem(vars(r2gen_lib), "load_studies", lambda source: studies)
     monkeypatch.setattr("r2gen_lib.describe.evaluate", evaluate)
+    draw = "r2gen_lib.simulation.batch.render_pictures"
+    monkeypatch.setattr(draw, lambda chosen, view: seen.update(drawn=len(chosen)))
     assert cli.main(["evaluate", "--limit", "2", "--out", str(tmp_path), "--beams", "1"]) == 0
-    assert seen == {"chosen": 2, "train": ["train"], "folder": tmp_path, "decoding": {"num_beams": 1}}
+    assert seen == {"drawn": 2, "chosen": 2, "train": ["train"], "folder": tmp_path, "decoding": {"num_beams": 1}}
     out = capsys.readouterr().out
     assert "simulated pictures" in out and "constant report" in out and model == [cli.DEFAULT_CHECKPOINT]
 
