@@ -63,7 +63,7 @@ def _course_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--update", action="store_true", help="write the outputs back into notebooks/ as well")
     p.add_argument("--name", help="name of the results' folder in --out (default: date and time)")
     p.add_argument("--out", type=Path, help="folder for results (default: runs/ in the checkout)")
-    p.add_argument("--cell-timeout", type=_positive, default=1200, metavar="SECONDS", help="default 1200")
+    p.add_argument("--cell-timeout", type=_positive, default=3600, metavar="SECONDS", help="default 3600")
 
 
 def _course(args: argparse.Namespace) -> int:

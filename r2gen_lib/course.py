@@ -26,7 +26,7 @@ from r2gen_lib.course_summary import write_summary
 from r2gen_lib.errors import R2GenError
 from r2gen_lib.files import atomic_write
 
-CELL_TIMEOUT = 1200  # seconds
+CELL_TIMEOUT = 3600  # seconds
 
 
 @dataclass
