@@ -40,10 +40,15 @@ def cardiomegaly(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> 
     return [Edit(finding, box, np.clip(weight, 0, 1).astype(np.float32))]
 
 
+def _arch_top(thorax: Thorax) -> int:
+    """The highest plane of the aorta."""
+    return int(np.flatnonzero(thorax.aorta.any((1, 2)))[-1])
+
+
 def aorta(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
     from scipy import ndimage
 
-    top = thorax.shape[0] - 1 - int(np.argmax(thorax.aorta.any((1, 2))[::-1]))
+    top = _arch_top(thorax)
     box = bounding_box(thorax.aorta, 14)
     box = (slice(max(box[0].start, top - 75), min(top + 8, thorax.shape[0])), box[1], box[2])
     widen = 3 + 8 * finding.severity + rng.uniform(0, 1.5)
@@ -57,7 +62,7 @@ def aorta(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Ed
 def aortic_calcification(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
     from scipy import ndimage
 
-    top = thorax.shape[0] - 1 - int(np.argmax(thorax.aorta.any((1, 2))[::-1]))
+    top = _arch_top(thorax)
     box = bounding_box(thorax.aorta, 3)
     box = (slice(max(top - 26, 0), min(top + 3, thorax.shape[0])), box[1], box[2])
     aorta = thorax.aorta[box]

@@ -86,11 +86,12 @@ def simulate(
     acquisition = Acquisition.draw(np.random.default_rng(seed_of(study_id, seed, "acquisition")))
     edits = edits_of(thorax, study_id, findings, seed)
     hu = edited_volume(thorax, edits)
-    grid = ray_grid(thorax, acquisition, view, SIZE, _coarse_shifts(thorax, edits))
+    shifts = _coarse_shifts(thorax, edits)
+    grid = ray_grid(thorax, acquisition, view, SIZE, shifts)
     density = attenuation(hu)
     density *= np.where(thorax.soft, np.float32(acquisition.soft_tissue), np.float32(1))
     picture = develop(project(density, grid, view), acquisition)
-    drawn, masks = _truth(thorax, acquisition, view, edits if truth else [])
+    drawn, masks = _truth(thorax, acquisition, view, edits if truth else [], shifts)
     return Simulated(picture, drawn, masks, view)
 
 
@@ -122,10 +123,12 @@ def _coarse_shifts(thorax: Thorax, edits: Iterable[Edit]) -> np.ndarray | None:
     return total
 
 
-def _truth(thorax: Thorax, acquisition: Acquisition, view: str, edits: list[Edit]) -> tuple[tuple, np.ndarray]:
+def _truth(
+    thorax: Thorax, acquisition: Acquisition, view: str, edits: list[Edit], shifts: np.ndarray | None
+) -> tuple[tuple, np.ndarray]:
     if not edits:
         return (), np.zeros((0, TRUTH_SIZE, TRUTH_SIZE), np.float32)
-    grid = ray_grid(thorax, acquisition, view, TRUTH_SIZE, _coarse_shifts(thorax, edits))
+    grid = ray_grid(thorax, acquisition, view, TRUTH_SIZE, shifts)
     drawn: dict[tuple[str, str, str], list] = {}
     for edit in edits:
         volume = np.zeros(thorax.shape, np.float32)
