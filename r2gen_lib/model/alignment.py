@@ -25,20 +25,32 @@ class VisualMapper(nn.Module):
         start_gain: what the LayerNorm's gain starts at. 1 is the paper's; the standard deviation of the
             word embeddings makes an untrained visual token as loud as a word.
         pool: side of the token grid that is passed on (None: all tokens); neighbours are averaged.
+        token_bias: how many tokens have a learned vector of their own, added last and starting at 0; must be the
+            number of tokens passed on. 0, as in the paper: none. The projection's bias is the same for every token,
+            so that without these the mapper can only say "write a report" sixteen times in the same words.
 
-    Source: arXiv 2309.09812, section 2.1.
+    Source: arXiv 2309.09812, section 2.1; ``token_bias`` is ours, as in prompt tuning (Lester et al. 2021).
     """
 
-    def __init__(self, vision_width: int, language_width: int, start_gain: float = 1.0, pool: int | None = None):
+    def __init__(
+        self,
+        vision_width: int,
+        language_width: int,
+        start_gain: float = 1.0,
+        pool: int | None = None,
+        token_bias: int = 0,
+    ) -> None:
         super().__init__()
         self.proj = nn.Linear(vision_width, language_width)
         self.norm = nn.LayerNorm(language_width)
         nn.init.constant_(self.norm.weight, start_gain)
         self.pool = pool
+        self.token_bias = nn.Parameter(torch.zeros(token_bias, language_width)) if token_bias else None
 
     def forward(self, features: Float[Tensor, "B N D_v"]) -> Float[Tensor, "B M D_lm"]:
         """Visual tokens in the LLM's embedding space; ``M`` is ``N``, or ``pool * pool``."""
-        return self.norm(self.proj(pool_tokens(features, self.pool)))
+        tokens = self.norm(self.proj(pool_tokens(features, self.pool)))  # (B, M, D_lm)
+        return tokens if self.token_bias is None else tokens + self.token_bias
 
 
 def pool_tokens(features: Float[Tensor, "B N D_v"], side: int | None) -> Float[Tensor, "B M D_v"]:

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from r2gen_lib.config import Preset, check_mode, get_preset
 from r2gen_lib.errors import AssetError, R2GenError
 from r2gen_lib.model import checkpoint
-from r2gen_lib.model.alignment import VisualMapper, prompt_ids, report_ids, splice
+from r2gen_lib.model.alignment import prompt_ids, report_ids, splice
 from r2gen_lib.model.generation import Generated, generate_reports
 from r2gen_lib.model.language import LanguageModel, checksum, load_language
-from r2gen_lib.model.tuning import prepare_mode, set_training
+from r2gen_lib.model.tuning import make_mapper, prepare_mode, set_training
 from r2gen_lib.model.vision import VisionEncoder, load_vision_weights
 from r2gen_lib.model.words import nearest_words
 
@@ -54,7 +54,7 @@ class R2GenGPT(nn.Module):
         self.preset, self.mode = preset, check_mode(mode)
         self.vision, self.language, self.tokenizer = vision, language.model, language.tokenizer
         self.language_identity = language.identity
-        self.mapper = VisualMapper(vision.width, self.embed.embedding_dim, self._start_gain(), preset.visual_token_pool)
+        self.mapper = make_mapper(preset, vision, self.embed.embedding_dim, self._start_gain())
         prepare_mode(vision, self.mapper, mode, preset.lora)
         self.prompt = prompt_ids(self.tokenizer, preset.prompt)
         self.to(self.embed.weight.device)

@@ -10,7 +10,14 @@ from r2gen_lib.config import MODES, LoraConfig, Preset, check_mode, get_preset
 from r2gen_lib.errors import R2GenError
 from r2gen_lib.model.alignment import VisualMapper
 from r2gen_lib.model.language import freeze, language_skeleton
-from r2gen_lib.model.vision import VisionEncoder
+from r2gen_lib.model.vision import VisionEncoder, token_count
+
+
+def make_mapper(preset: Preset, encoder: VisionEncoder, language_width: int, start_gain: float = 1.0) -> VisualMapper:
+    """The preset's mapper between an encoder and a language model of that width."""
+    pool = preset.visual_token_pool
+    count = (pool**2 if pool else token_count(encoder)) if preset.visual_token_bias else 0
+    return VisualMapper(encoder.width, language_width, start_gain, pool, count)
 
 
 def prepare_mode(encoder: VisionEncoder, mapper: nn.Module, mode: str, lora: LoraConfig) -> None:
@@ -86,7 +93,7 @@ def parameter_table(preset: str | Preset) -> pd.DataFrame:
 
 def _count(preset: Preset, mode: str, language: nn.Module) -> dict:
     encoder = VisionEncoder(preset.vision)
-    mapper = VisualMapper(encoder.width, preset.language.shape["hidden_size"])
+    mapper = make_mapper(preset, encoder, preset.language.shape["hidden_size"])
     prepare_mode(encoder, mapper, mode, preset.lora)
     lora = sum(p.numel() for name, p in encoder.named_parameters() if is_lora(name))
     counts = {

@@ -22,6 +22,18 @@ def test_pool_keeps_the_grid_in_order():
     assert VisualMapper(8, 12, pool=4)(torch.randn(2, 49, 8)).shape == (2, 16, 12)
 
 
+def test_a_tokens_own_bias_tells_places_apart_and_starts_at_nothing():
+    features = torch.randn(1, 1, 8).expand(2, 4, 8)  # the same at every place
+    torch.manual_seed(0)
+    plain = VisualMapper(8, 12)
+    torch.manual_seed(0)
+    own = VisualMapper(8, 12, token_bias=4)
+    assert torch.equal(own(features), plain(features))
+    torch.nn.init.normal_(own.token_bias)
+    assert torch.equal(plain(features)[:, 0], plain(features)[:, 1])
+    assert not torch.allclose(own(features)[:, 0], own(features)[:, 1])
+
+
 @pytest.mark.parametrize("tokens, side", [(48, 4), (49, 8), (49, 0)])
 def test_pool_refuses_what_is_no_grid(tokens, side):
     with pytest.raises(R2GenError, match="visual_token_pool"):
