@@ -8,61 +8,51 @@ to the voxel. Everything random comes from the generator passed in.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
-from r2gen_lib.simulation import chest_findings, lung_findings, shape_findings
-from r2gen_lib.simulation.findings import Finding
+from r2gen_lib.simulation import (
+    bone_findings,
+    device_findings,
+    heart_findings,
+    lung_findings,
+    lung_markings,
+    pleura_findings,
+    shape_findings,
+)
+from r2gen_lib.simulation.findings import MIDLINE, Finding
 from r2gen_lib.simulation.geometry import Edit
 from r2gen_lib.simulation.thorax import Thorax
 
-_MIDLINE = {
-    "Cardiomegaly", "Edema", "Interstitial Markings", "Hyperinflation", "Hypoinflation", "Tortuous Aorta",
-    "Aortic Calcification", "Hiatal Hernia", "Degenerative Spine",
-}  # fmt: skip
-
 DRAWERS: dict[str, Callable[[Thorax, Finding, np.random.Generator], list[Edit]]] = {
-    "Cardiomegaly": chest_findings.cardiomegaly,
-    "Pleural Effusion": lung_findings.effusion,
-    "Atelectasis": lung_findings.atelectasis,
-    "Opacity": lung_findings.opacity,
-    "Consolidation": lung_findings.consolidation,
-    "Edema": lung_findings.edema,
-    "Pneumothorax": lung_findings.pneumothorax,
-    "Nodule": lung_findings.nodule,
-    "Calcified Granuloma": lung_findings.granuloma,
-    "Hyperinflation": shape_findings.hyperinflation,
-    "Hypoinflation": shape_findings.hypoinflation,
-    "Scoliosis": shape_findings.scoliosis,
-    "Device": chest_findings.device,
-    "Catheter": chest_findings.catheter,
-    "Surgical Clips": chest_findings.clips,
-    "Tortuous Aorta": chest_findings.aorta,
-    "Aortic Calcification": chest_findings.aortic_calcification,
-    "Elevated Diaphragm": shape_findings.elevated_diaphragm,
-    "Pleural Thickening": lung_findings.pleural_thickening,
-    "Scar": lung_findings.scar,
-    "Interstitial Markings": lung_findings.interstitial,
-    "Hiatal Hernia": chest_findings.hiatal_hernia,
-    "Degenerative Spine": chest_findings.spine,
+    **lung_findings.DRAWERS,
+    **lung_markings.DRAWERS,
+    **pleura_findings.DRAWERS,
+    **shape_findings.DRAWERS,
+    **heart_findings.DRAWERS,
+    **bone_findings.DRAWERS,
+    **device_findings.DRAWERS,
 }
 
 
 def draw(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
-    """The edits of one finding: one a side where it is bilateral.
+    """The edits of one finding: one set a side where it is bilateral.
 
     Args:
         thorax: the anatomy.
-        finding: what to draw; an open side, zone or severity is chosen by ``rng``.
-        rng: the study's generator.
+        finding: what to draw; an open side or severity is chosen by ``rng``.
+        rng: the study's generator for this finding.
     """
+    severity = finding.severity if finding.severity is not None else float(rng.uniform(0.3, 0.7))
+    either = str(rng.choice(["left", "right"]))  # always drawn, so that naming the side changes nothing else
+    if finding.side == "bilateral":
+        sides = ["left", "right"]
+    elif finding.name in MIDLINE:
+        sides = [finding.side]
+    else:
+        sides = [finding.side or either]
+    if finding.name in MIDLINE and finding.side == "bilateral":
+        sides = [""]
     function = DRAWERS[finding.name]
-    severity = finding.severity if finding.severity is not None else float(rng.uniform(0.25, 0.7))
-    sides = ["left", "right"] if finding.side == "bilateral" else [finding.side or str(rng.choice(["left", "right"]))]
-    if finding.name in _MIDLINE:
-        sides = [finding.side or "left"] if finding.side != "bilateral" else ["left"]
-    edits = []
-    for side in sides:
-        chosen = Finding(finding.name, side, finding.zone, severity, finding.code)
-        edits.extend(function(thorax, chosen, rng))
-    return edits
+    return [edit for side in sides for edit in function(thorax, replace(finding, side=side, severity=severity), rng)]

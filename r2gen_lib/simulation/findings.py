@@ -12,11 +12,23 @@ from dataclasses import dataclass, replace
 
 #: Every finding the simulator draws, in the order of the labels that the vision encoder learns.
 FINDING_NAMES = (
-    "Cardiomegaly", "Pleural Effusion", "Atelectasis", "Opacity", "Consolidation", "Edema", "Pneumothorax", "Nodule",
-    "Calcified Granuloma", "Hyperinflation", "Hypoinflation", "Scoliosis", "Device", "Catheter", "Surgical Clips",
-    "Tortuous Aorta", "Aortic Calcification", "Elevated Diaphragm", "Pleural Thickening", "Scar",
-    "Interstitial Markings", "Hiatal Hernia", "Degenerative Spine",
+    "Cardiomegaly", "Pleural Effusion", "Blunted Costophrenic Angle", "Pneumothorax", "Pleural Thickening",
+    "Atelectasis", "Opacity", "Consolidation", "Edema", "Vascular Congestion", "Bronchovascular Markings",
+    "Interstitial Markings", "Nodule", "Mass", "Calcified Granuloma", "Calcified Lymph Nodes", "Scar", "Emphysema",
+    "Hyperinflation", "Hypoinflation", "Flattened Diaphragm", "Elevated Diaphragm", "Eventration", "Lucency",
+    "Volume Loss", "Tortuous Aorta", "Aortic Calcification", "Enlarged Mediastinum", "Enlarged Hilum", "Epicardial Fat",
+    "Hiatal Hernia", "Scoliosis", "Kyphosis", "Degenerative Spine", "Vertebral Deformity", "Rib Fracture",
+    "Clavicle Fracture", "Osteopenia", "Spinal Hardware", "Device", "Catheter", "Tube", "Surgical Clips",
+    "Sternal Wires", "Stent", "Foreign Body",
 )  # fmt: skip
+
+#: Findings that have no side, whatever else their code says.
+MIDLINE = frozenset((
+    "Cardiomegaly", "Edema", "Vascular Congestion", "Bronchovascular Markings", "Interstitial Markings", "Emphysema",
+    "Hyperinflation", "Hypoinflation", "Tortuous Aorta", "Aortic Calcification", "Enlarged Mediastinum",
+    "Hiatal Hernia", "Kyphosis", "Degenerative Spine", "Vertebral Deformity", "Osteopenia", "Spinal Hardware",
+    "Sternal Wires",
+))  # fmt: skip
 
 SEVERITY = {
     "borderline": 0.15,
@@ -27,6 +39,8 @@ SEVERITY = {
     "severe": 1.0,
     "enlarged": 0.5,
 }
+PATTERNS = ("multiple", "scattered", "diffuse", "patchy", "streaky", "round", "focal", "interstitial", "healed",
+            "degenerative", "chronic")  # fmt: skip
 ZONES = ("upper lobe", "middle lobe", "lower lobe", "lingula", "apex", "base", "hilum", "retrocardiac")
 
 
@@ -39,6 +53,8 @@ class Finding:
         side: "left", "right", "bilateral", or "" where the code names none.
         zone: one of ``ZONES``, or "".
         severity: 0 (barely) to 1 (severe); None where the code names none.
+        pattern: the code's other words that change how it looks, such as "multiple", "streaky", "healed", in the
+            order of ``PATTERNS``.
         code: the MeSH code it was read from.
     """
 
@@ -46,6 +62,7 @@ class Finding:
     side: str = ""
     zone: str = ""
     severity: float | None = None
+    pattern: tuple[str, ...] = ()
     code: str = ""
 
     def __post_init__(self) -> None:
@@ -122,7 +139,7 @@ def finding_from_code(code: str) -> Finding | None:
     side = next((side for side in ("bilateral", "left", "right") if side in words), "")
     zone = next((zone for zone in ZONES if zone in words), "")
     severity = next((value for word, value in SEVERITY.items() if word in words), None)
-    finding = Finding(name, side, zone, severity, code)
+    finding = Finding(name, side, zone, severity, code=code)
     if heading == "Mass":
         finding = replace(finding, severity=1.0)
     if heading == "Costophrenic Angle":

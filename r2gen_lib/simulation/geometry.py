@@ -23,7 +23,8 @@ class Edit:
         box: where, as slices (z, y, x).
         weight: float32, the box's shape, 0 (untouched) to 1.
         target: Hounsfield units that ``weight`` pulls towards; with ``add`` what is added.
-        shift: for findings that move anatomy: (axis, array broadcastable to the volume, in voxels), else None.
+        shift: for findings that move anatomy, else None: (axis, displacement in voxels, broadcastable to
+            ``coarse_grid``).
     """
 
     finding: Finding
@@ -39,6 +40,14 @@ class Edit:
             return
         part = hu[self.box]
         part += self.weight * self.target if self.add else self.weight * (self.target - part)
+
+
+COARSE = 4  # voxels between the points where a displacement is given
+
+
+def coarse_grid(thorax: Thorax) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Open (z, y, x) voxel coordinates of every 4th voxel: where a displacement is given."""
+    return tuple(np.ogrid[tuple(slice(0, size, COARSE) for size in thorax.shape)])
 
 
 def box_grid(box: Box) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,19 +1,18 @@
-"""Findings in the lungs and the pleura: how each changes the volume. Sizes in mm, tissue in Hounsfield units."""
+"""Findings in the lungs that have a place: what each changes in the volume. Sizes in mm, Hounsfield units."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 
 from r2gen_lib.simulation.findings import Finding
 from r2gen_lib.simulation.geometry import (
     CALCIUM,
-    WATER,
     Edit,
     ball_box,
     box_grid,
     distance_mm,
-    hilum,
-    lung_height,
     random_place,
     sigmoid,
     smooth_noise,
@@ -22,19 +21,8 @@ from r2gen_lib.simulation.geometry import (
 from r2gen_lib.simulation.thorax import VOXEL_MM, Thorax
 
 
-def effusion(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
-    box = thorax.lung_box(finding.side)
-    lung = thorax.lung(finding.side)[box]
-    depth = np.where(lung, thorax.pleura_mm[box], 0)
-    level = 0.07 + 0.42 * finding.severity + rng.uniform(-0.015, 0.015)
-    meniscus = (0.07 + 0.10 * finding.severity) * np.exp(-depth / 9.0)  # fluid climbs along the chest wall
-    tilt = 0.04 * smooth_noise(lung.shape, 90, rng)
-    weight = lung * sigmoid((level + meniscus + tilt - lung_height(thorax, finding.side, box)) * 60)
-    return [Edit(finding, box, weight.astype(np.float32), WATER)]
-
-
 def atelectasis(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
-    zoned = finding if finding.zone else Finding("Atelectasis", finding.side, "base", finding.severity, finding.code)
+    zoned = finding if finding.zone else replace(finding, zone="base")
     edits = []
     for _ in range(1 + round(2 * finding.severity)):
         centre = random_place(thorax, zoned, rng, (6, 22))
@@ -70,55 +58,6 @@ def consolidation(thorax: Thorax, finding: Finding, rng: np.random.Generator) ->
     return [_cloud(thorax, finding, rng, 26 + 22 * finding.severity, 40.0, 0.9)]
 
 
-def edema(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
-    edits = []
-    for side in ("left", "right"):
-        box = thorax.lung_box(side)
-        distance = distance_mm(box, np.array(hilum(thorax, side)), (1.5, 1.3, 1.0))
-        wings = np.exp(-((distance / 52) ** 2))
-        streaks = np.clip(1 + 0.9 * smooth_noise(wings.shape, 7, rng), 0, 3)
-        weight = np.clip((0.25 + wings) * streaks, 0, 3) * thorax.lung(side)[box] / 3
-        chosen = Finding("Edema", side, finding.zone, finding.severity, finding.code)
-        edits.append(Edit(chosen, box, weight.astype(np.float32), 450.0 + 520.0 * finding.severity, add=True))
-    return edits
-
-
-def interstitial(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
-    edits = []
-    for side in ("left", "right"):
-        box = thorax.lung_box(side)
-        lines = np.abs(smooth_noise([part.stop - part.start for part in box], 11, rng))
-        net = np.exp(-((lines / 0.16) ** 2))  # the zero crossings of smooth noise are a net of thin sheets
-        height = lung_height(thorax, side, box)
-        weight = net * (1.15 - 0.6 * height) * thorax.lung(side)[box]
-        chosen = Finding(finding.name, side, finding.zone, finding.severity, finding.code)
-        edits.append(
-            Edit(chosen, box, np.clip(weight, 0, 1).astype(np.float32), 260 + 420 * finding.severity, add=True)
-        )
-    return edits
-
-
-def pneumothorax(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
-    box = thorax.lung_box(finding.side)
-    lung = thorax.lung(finding.side)[box]
-    depth = np.where(lung, thorax.pleura_mm[box], 0)
-    height = lung_height(thorax, finding.side, box)
-    z, y, x = box_grid(box)
-    across = (x - box[2].start) / (box[2].stop - box[2].start)
-    lateral = across if finding.side == "left" else 1 - across  # 0 beside the heart, 1 at the ribs
-    rim = (
-        (10 + 34 * finding.severity)
-        * (0.25 + 0.95 * np.clip(height, 0, 1) ** 1.5)
-        * np.clip(0.15 + 1.2 * lateral, 0, 1)
-    )
-    air = lung * sigmoid((rim - depth) * 1.2)
-    line = lung * np.exp(-(((depth - rim) / 1.8) ** 2))
-    target = np.where(line > 0.3, -150.0, -1000.0).astype(np.float32)
-    weight = np.clip(air + line, 0, 1).astype(np.float32)
-    collapsed = Edit(finding, box, (lung * (1 - weight)).astype(np.float32), 60.0 + 120 * finding.severity, add=True)
-    return [Edit(finding, box, weight, target), collapsed]
-
-
 def nodule(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
     radius = 5.0 + 12.0 * finding.severity + rng.uniform(0, 2)
     centre = random_place(thorax, finding, rng)
@@ -140,9 +79,7 @@ def granuloma(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> lis
 
 
 def scar(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
-    zoned = (
-        finding if finding.zone else Finding("Scar", finding.side, str(rng.choice(["apex", "base"])), finding.severity)
-    )
+    zoned = finding if finding.zone else replace(finding, zone=str(rng.choice(["apex", "base"])))
     edits = []
     for _ in range(3):
         start = random_place(thorax, zoned, rng, (2, 14))
@@ -153,16 +90,11 @@ def scar(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edi
     return edits
 
 
-def pleural_thickening(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
-    box = thorax.lung_box(finding.side)
-    lung = thorax.lung(finding.side)[box]
-    depth = np.where(lung, thorax.pleura_mm[box], 99)
-    z, y, x = box_grid(box)
-    across = (x - box[2].start) / (box[2].stop - box[2].start)
-    lateral = across if finding.side == "left" else 1 - across
-    height = lung_height(thorax, finding.side, box)
-    apical = finding.zone == "apex" or (not finding.zone and rng.random() < 0.5)
-    where = sigmoid((height - 0.72) * 40) if apical else sigmoid((0.45 - height) * 40)
-    thick = (5 + 7 * finding.severity) * (1 + 0.3 * smooth_noise(lung.shape, 25, rng))
-    weight = lung * where * np.clip(lateral * 2 - 0.4 + 0.8 * (height > 0.72), 0, 1) * sigmoid((thick - depth) * 1.5)
-    return [Edit(finding, box, weight.astype(np.float32), 40.0)]
+DRAWERS = {
+    "Atelectasis": atelectasis,
+    "Opacity": opacity,
+    "Consolidation": consolidation,
+    "Nodule": nodule,
+    "Calcified Granuloma": granuloma,
+    "Scar": scar,
+}

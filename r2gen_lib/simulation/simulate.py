@@ -11,7 +11,7 @@ import numpy as np
 from r2gen_lib.errors import SimulationError
 from r2gen_lib.simulation.edits import draw
 from r2gen_lib.simulation.findings import FINDING_NAMES, Finding
-from r2gen_lib.simulation.geometry import Edit
+from r2gen_lib.simulation.geometry import COARSE, Edit
 from r2gen_lib.simulation.projection import VIEWS, Acquisition, attenuation, develop, project, ray_grid
 from r2gen_lib.simulation.thorax import Thorax, load_thorax
 
@@ -117,9 +117,9 @@ def _coarse_shifts(thorax: Thorax, edits: Iterable[Edit]) -> np.ndarray | None:
     moving = [edit.shift for edit in edits if edit.shift is not None]
     if not moving:
         return None
-    total = np.zeros((3, *(len(range(0, size, 4)) for size in thorax.shape)), np.float32)
+    total = np.zeros((3, *(len(range(0, size, COARSE)) for size in thorax.shape)), np.float32)
     for axis, shift in moving:
-        total[axis] += np.broadcast_to(shift, thorax.shape)[::4, ::4, ::4]
+        total[axis] += shift
     return total
 
 

