@@ -101,9 +101,13 @@ def _simulate_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--view", action="append", choices=("frontal", "lateral"), help="default: both")
     words = "processes (default: one a core)"
     p.add_argument("--workers", type=_positive, default=os.cpu_count() or 1, metavar="N", help=words)
+    words = "render nothing: list the codes of all Open-i reports, each with how it is drawn or why not"
+    p.add_argument("--coverage", action="store_true", help=words)
 
 
 def _simulate(args: argparse.Namespace) -> int:
+    if args.coverage:
+        return _coverage(args)
     from r2gen_lib import load_studies
     from r2gen_lib.simulation.batch import picture_path, render_pictures
 
@@ -112,6 +116,18 @@ def _simulate(args: argparse.Namespace) -> int:
         drawn = render_pictures(studies, view, args.workers)
         folder = picture_path("", view).parent
         print(f"{view}: {len(studies)} simulated radiographs in {folder}, {drawn} of them drawn now")
+    return 0
+
+
+def _coverage(args: argparse.Namespace) -> int:
+    if args.split or args.limit or args.view:
+        raise R2GenError("--coverage counts every report: leave out --split, --limit and --view.")
+    from r2gen_lib.assets import asset
+    from r2gen_lib.data.openi import read_openi_archive
+    from r2gen_lib.simulation.coverage import coverage_table, coverage_text
+
+    codes = {report: mesh for report, (_, mesh) in read_openi_archive(asset("openi_reports")).items()}
+    print(coverage_text(coverage_table(codes), len(codes)))
     return 0
 
 

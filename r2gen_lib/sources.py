@@ -9,7 +9,7 @@ from r2gen_lib.data.openi import load_openi_reports
 from r2gen_lib.data.study import Picture, Study
 from r2gen_lib.errors import DataError
 from r2gen_lib.simulation.batch import cached_picture
-from r2gen_lib.simulation.findings import findings_from_mesh
+from r2gen_lib.simulation.codes import findings_from_mesh
 from r2gen_lib.simulation.projection import VIEWS
 
 SOURCES = ("openi_sim",)
@@ -46,7 +46,9 @@ def load_studies(source: str = "openi_sim", *, section: str = "findings", limit:
 
 
 def _with_simulated_pictures(study: Study) -> Study:
-    findings = findings_from_mesh(study.mesh)
+    # both sections, whichever is the target: a study has one picture
+    report = ". ".join(study.sections.get(name, "") for name in ("findings", "impression"))
+    findings = findings_from_mesh(study.mesh, study.id, report=report, strict=False)
     pictures = tuple(
         Picture(view, simulated=True, loader=partial(cached_picture, study.id, findings, view)) for view in VIEWS
     )

@@ -11,7 +11,8 @@ import numpy as np
 
 from r2gen_lib.files import atomic_write, cache_dir
 from r2gen_lib.simulation.findings import Finding
-from r2gen_lib.simulation.simulate import VERSION, simulate
+from r2gen_lib.simulation.projection import VIEWS
+from r2gen_lib.simulation.simulate import VERSION, Patient, simulate
 
 
 def cached_picture(
@@ -73,31 +74,41 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def render_pictures(studies: Sequence, view: str = "frontal", workers: int | None = None, progress: bool = True) -> int:
-    """Draw the view of every study that the cache lacks; returns how many were drawn.
+def render_pictures(
+    studies: Sequence, view: str | None = "frontal", workers: int | None = None, progress: bool = True
+) -> int:
+    """Draw the views of every study that the cache lacks; returns how many pictures were drawn.
 
     What is there is kept, so an interrupted call goes on where it stopped.
 
     Args:
         studies: ``Study`` objects of a simulated source.
-        view: "frontal" or "lateral".
+        view: "frontal", "lateral", or None for both, which share one edited volume.
         workers: processes; by default one a core.
         progress: show a progress bar.
     """
     from tqdm import tqdm
 
-    missing = [study for study in studies if not picture_path(study.id, view).exists()]
-    jobs = [(study.id, study.findings, view) for study in missing]
+    jobs = []
+    for study in studies:
+        missing = [v for v in ([view] if view else VIEWS) if not picture_path(study.id, v).exists()]
+        if missing:
+            jobs.append((study.id, study.findings, missing))
+    count = sum(len(missing) for *_, missing in jobs)
     if not jobs:
         return 0
-    workers = workers if len(jobs) > 16 else 1  # a pool takes longer to start than a few pictures to draw
-    results = parallel(_render_job, jobs, workers)
-    for _ in tqdm(
-        results, total=len(jobs), desc=f"simulating {view} radiographs", disable=not progress, unit="picture"
-    ):
-        pass
-    return len(jobs)
+    workers = workers if len(jobs) > 32 else 1  # a pool takes longer to start than a few pictures to draw
+    with tqdm(
+        total=count, desc="simulating radiographs", unit="picture", ncols=100, mininterval=1, disable=not progress
+    ) as bar:
+        for drawn in parallel(_render_job, jobs, workers):
+            bar.update(drawn)
+    return count
 
 
-def _render_job(job: tuple) -> None:
-    cached_picture(*job)
+def _render_job(job: tuple) -> int:
+    study_id, findings, views = job
+    patient = Patient(study_id, findings)
+    for view in views:
+        _write_png(picture_path(study_id, view), patient.radiograph(view, truth=False).picture)
+    return len(views)

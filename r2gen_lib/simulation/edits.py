@@ -46,13 +46,9 @@ def draw(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edi
     """
     severity = finding.severity if finding.severity is not None else float(rng.uniform(0.3, 0.7))
     either = str(rng.choice(["left", "right"]))  # always drawn, so that naming the side changes nothing else
-    if finding.side == "bilateral":
-        sides = ["left", "right"]
-    elif finding.name in MIDLINE:
-        sides = [finding.side]
-    else:
-        sides = [finding.side or either]
-    if finding.name in MIDLINE and finding.side == "bilateral":
+    if finding.name in MIDLINE:
         sides = [""]
+    else:
+        sides = ["left", "right"] if finding.side == "bilateral" else [finding.side or either]
     function = DRAWERS[finding.name]
     return [edit for side in sides for edit in function(thorax, replace(finding, side=side, severity=severity), rng)]

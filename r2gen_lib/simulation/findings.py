@@ -1,14 +1,11 @@
-"""What a report's MeSH codes say is on the radiograph, as findings the simulator can draw.
+"""One thing to see on a radiograph, and the words that name it, place it and say how much of it there is.
 
-The Open-i collection codes every report by hand: a path such as ``Pleural Effusion/left/small`` is a heading and its
-modifiers. ``findings_from_mesh`` turns a study's codes into :class:`Finding` objects; what a code leaves open (the side
-of "a nodule") is drawn from the study's seed when the picture is made, not here.
+``codes.findings_from_mesh`` reads findings from a report's MeSH codes; ``edits.draw`` draws them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 #: Every finding the simulator draws, in the order of the labels that the vision encoder learns.
 FINDING_NAMES = (
@@ -30,6 +27,7 @@ MIDLINE = frozenset((
     "Sternal Wires",
 ))  # fmt: skip
 
+#: How severe a word is, 0 to 1. The first word here that a code holds counts: "enlarged/mild" is mild.
 SEVERITY = {
     "borderline": 0.15,
     "small": 0.3,
@@ -38,10 +36,16 @@ SEVERITY = {
     "large": 1.0,
     "severe": 1.0,
     "enlarged": 0.5,
+    "prominent": 0.5,
 }
 PATTERNS = ("multiple", "scattered", "diffuse", "patchy", "streaky", "round", "focal", "interstitial", "healed",
             "degenerative", "chronic")  # fmt: skip
-ZONES = ("upper lobe", "middle lobe", "lower lobe", "lingula", "apex", "base", "hilum", "retrocardiac")
+#: Where in the chest, most telling first. Which of them a finding knows: ``codes.ZONES_OF``.
+LUNG_ZONES = ("upper lobe", "middle lobe", "lower lobe", "lingula", "apex", "base", "hilum", "retrocardiac")
+#: "heart": a valve, a coronary artery; "abdomen": under the diaphragm; "axilla": the armpit; "neck" and "lumbar": the
+#: spine at the picture's top and bottom edge; "thorax": between the ribs and the lung (a chest tube).
+ZONES = (*LUNG_ZONES, "paratracheal", "trachea", "mediastinum", "heart", "aorta", "breast", "axilla", "thorax", "neck",
+         "lumbar", "abdomen")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Finding:
 
     Attributes:
         name: one of ``FINDING_NAMES``.
-        side: "left", "right", "bilateral", or "" where the code names none.
+        side: "left", "right", "bilateral", or "" where it has none (``MIDLINE``) or it is left open.
         zone: one of ``ZONES``, or "".
         severity: 0 (barely) to 1 (severe); None where the code names none.
         pattern: the code's other words that change how it looks, such as "multiple", "streaky", "healed", in the
@@ -72,102 +76,3 @@ class Finding:
     def __str__(self) -> str:
         words = [self.side, self.zone, self.name.lower()]
         return " ".join(word for word in words if word)
-
-
-_HEADINGS = {
-    "Cardiomegaly": "Cardiomegaly",
-    "Heart Failure": "Cardiomegaly",
-    "Pleural Effusion": "Pleural Effusion",
-    "Hydropneumothorax": "Pneumothorax",
-    "Pulmonary Atelectasis": "Atelectasis",
-    "Opacity": "Opacity",
-    "Infiltrate": "Opacity",
-    "Airspace Disease": "Opacity",
-    "Density": "Opacity",
-    "Consolidation": "Consolidation",
-    "Pneumonia": "Consolidation",
-    "Pulmonary Edema": "Edema",
-    "Pulmonary Congestion": "Edema",
-    "Pneumothorax": "Pneumothorax",
-    "Nodule": "Nodule",
-    "Mass": "Nodule",
-    "Granuloma": "Nodule",
-    "Calcified Granuloma": "Calcified Granuloma",
-    "Granulomatous Disease": "Calcified Granuloma",
-    "Emphysema": "Hyperinflation",
-    "Pulmonary Emphysema": "Hyperinflation",
-    "Pulmonary Disease, Chronic Obstructive": "Hyperinflation",
-    "Lung, Hyperlucent": "Hyperinflation",
-    "Scoliosis": "Scoliosis",
-    "Implanted Medical Device": "Device",
-    "Medical Device": "Device",
-    "Catheters, Indwelling": "Catheter",
-    "Tube, Inserted": "Catheter",
-    "Surgical Instruments": "Surgical Clips",
-    "Atherosclerosis": "Aortic Calcification",
-    "Diaphragmatic Eventration": "Elevated Diaphragm",
-    "Cicatrix": "Scar",
-    "Markings": "Interstitial Markings",
-    "Lung Diseases, Interstitial": "Interstitial Markings",
-    "Pulmonary Fibrosis": "Interstitial Markings",
-    "Hernia, Hiatal": "Hiatal Hernia",
-    "Spondylosis": "Degenerative Spine",
-    "Osteophyte": "Degenerative Spine",
-}
-
-
-def findings_from_mesh(codes: Iterable[str]) -> tuple[Finding, ...]:
-    """The findings that a study's MeSH codes name and that the simulator draws; codes it can't draw are left out.
-
-    Each (finding, side, zone) occurs once: the same opacity coded twice is one opacity.
-    """
-    found: dict[tuple[str, str, str], Finding] = {}
-    for code in codes:
-        finding = finding_from_code(code)
-        if finding is not None:
-            found.setdefault((finding.name, finding.side, finding.zone), finding)
-    return tuple(found.values())
-
-
-def finding_from_code(code: str) -> Finding | None:
-    """One MeSH code as a finding, or None where the simulator draws nothing for it (``normal``, ``No Indexing``)."""
-    heading, *modifiers = (part.strip() for part in code.split("/"))
-    words = {modifier.lower() for modifier in modifiers}
-    name = _name(heading, words)
-    if name is None:
-        return None
-    side = next((side for side in ("bilateral", "left", "right") if side in words), "")
-    zone = next((zone for zone in ZONES if zone in words), "")
-    severity = next((value for word, value in SEVERITY.items() if word in words), None)
-    finding = Finding(name, side, zone, severity, code=code)
-    if heading == "Mass":
-        finding = replace(finding, severity=1.0)
-    if heading == "Costophrenic Angle":
-        finding = replace(finding, severity=0.08, zone="")
-    return finding
-
-
-def _name(heading: str, words: set[str]) -> str | None:
-    if "interstitial" in words:
-        return "Interstitial Markings"
-    if heading == "Lung":
-        return {"hyperdistention": "Hyperinflation", "hypoinflation": "Hypoinflation"}.get(
-            next(iter(words & {"hyperdistention", "hypoinflation"}), "")
-        )
-    if heading == "Diaphragm":
-        return "Hyperinflation" if "flattened" in words else "Elevated Diaphragm" if "elevated" in words else None
-    if heading == "Costophrenic Angle":
-        return "Pleural Effusion" if "blunted" in words else None
-    if heading in ("Aorta", "Aorta, Thoracic"):
-        return "Tortuous Aorta"
-    if heading == "Cardiac Shadow":
-        return "Cardiomegaly" if "enlarged" in words or "borderline" in words else None
-    if heading == "Calcinosis":
-        if words & {"aorta", "aorta, thoracic"}:
-            return "Aortic Calcification"
-        return "Calcified Granuloma" if words & {"lung", "hilum", "lymph nodes", "mediastinum"} else None
-    if heading == "Thickening":
-        return "Pleural Thickening" if "pleura" in words else None
-    if heading in ("Thoracic Vertebrae", "Spine"):
-        return "Degenerative Spine" if "degenerative" in words else None
-    return _HEADINGS.get(heading)

@@ -38,8 +38,11 @@ class Edit:
         """Edit ``hu`` (Z, Y, X) in place."""
         if self.shift is not None:
             return
-        part = hu[self.box]
-        part += self.weight * self.target if self.add else self.weight * (self.target - part)
+        hu[self.box] = self.changed(hu[self.box])
+
+    def changed(self, part: np.ndarray) -> np.ndarray:
+        """What the box's Hounsfield units ``part`` become."""
+        return part + (self.weight * self.target if self.add else self.weight * (self.target - part))
 
 
 COARSE = 4  # voxels between the points where a displacement is given
@@ -147,3 +150,121 @@ def tube_along(thorax: Thorax, points: np.ndarray, radius_mm: float) -> tuple[Bo
     away[tuple(index.T)] = False
     distance = ndimage.distance_transform_edt(away, sampling=VOXEL_MM)
     return box, np.clip(1.5 - distance / radius_mm, 0, 1).astype(np.float32)
+
+
+@lru_cache(maxsize=2)
+def lung_root(thorax: Thorax, side: str) -> np.ndarray:
+    """(z, y, x): where bronchus and vessels enter a lung: the outer end of the pulmonary veins, a little above it."""
+    z, y, x = np.nonzero(thorax.organ == 53)
+    outer = x.max() if side == "left" else x.min()
+    near = np.abs(x - outer) < 12
+    lung = thorax.lung_box(side)[0]
+    return np.array([lung.start + 0.58 * (lung.stop - lung.start), y[near].mean(), outer], np.float32)
+
+
+@lru_cache(maxsize=256)
+def open_places(thorax: Thorax, side: str, zone: str, depth_mm: tuple[float, float] = (8.0, 40.0)) -> np.ndarray:
+    """(n, 3) voxels of a zone, at a depth below the lung's surface, that the frontal view shows through clear lung.
+
+    The thin lung behind the diaphragm's dome and, but for the retrocardiac zone, the lung behind the heart are left
+    out: what lies there drowns in the shadow. The base is the lung just above the dome.
+    """
+    lung = thorax.lung(side)
+    thick = lung.sum(axis=1, dtype=np.int16)  # (Z, X)
+    clear = thick > 0.5 * thick.max()
+    if zone == "base":
+        low = lung_height(thorax, side, tuple(slice(0, size) for size in thorax.shape)) < 0.52
+        inside = lung & low & (np.cumsum(clear, axis=0) <= 36 / VOXEL_MM)[:, None]
+    elif zone == "hilum":
+        whole = tuple(slice(0, size) for size in thorax.shape)
+        inside = lung & (distance_mm(whole, lung_root(thorax, side)) < 30)
+    else:
+        inside = region(thorax, side, zone)
+    heart = thorax.heart.any(axis=1)
+    shown = heart & (thick > 10) if zone == "retrocardiac" else clear & ~heart
+    inside = inside & shown[:, None]
+    at_depth = inside & (thorax.pleura_mm > depth_mm[0]) & (thorax.pleura_mm < depth_mm[1])
+    voxels = np.argwhere(at_depth if at_depth.sum() > 50 else inside)
+    return voxels[:: max(1, len(voxels) // 4000)].astype(np.float32)
+
+
+@lru_cache(maxsize=8)
+def _noise_bank(cell_mm: float) -> np.ndarray:
+    from scipy import ndimage
+
+    white = np.random.default_rng(round(cell_mm * 10)).standard_normal((144, 128, 144)).astype(np.float32)
+    bank = ndimage.gaussian_filter(white, 0.45 * cell_mm / VOXEL_MM, mode="wrap")
+    return bank / bank.std()
+
+
+def noise_crop(shape: tuple[int, ...], cell_mm: float, rng: np.random.Generator) -> np.ndarray:
+    """As ``smooth_noise``, for shapes up to (144, 128, 144): cut at random, and turned over, out of one large field."""
+    bank = _noise_bank(cell_mm)
+    starts = [rng.integers(0, size - n + 1) for size, n in zip(bank.shape, shape, strict=True)]
+    part = bank[tuple(slice(start, start + n) for start, n in zip(starts, shape, strict=True))]
+    flips = rng.integers(0, 2, 3) * 2 - 1
+    return part[:: flips[0], :: flips[1], :: flips[2]]
+
+
+def tubes(thorax: Thorax, points: np.ndarray, radii_mm: np.ndarray, deep_mm: float = 0.0) -> tuple[Box, np.ndarray]:
+    """Box and weight of round strands: balls of ``radii_mm`` (n,) at ``points`` (n, 3), set close together.
+
+    ``deep_mm`` draws them out by that much to the front and the back: ribbons that the frontal view sees edge-on.
+    """
+    points = np.clip(points, 0, np.array(thorax.shape) - 1).astype(np.float32)
+    radii = (np.asarray(radii_mm, np.float32) / VOXEL_MM)[:, None]
+    flatter = radii / (radii + deep_mm / VOXEL_MM)
+    reach = np.array([radii.max() + 1, radii.max() + deep_mm / VOXEL_MM + 1, radii.max() + 1]).astype(int)
+    centres = np.round(points).astype(np.int64)
+    low, high = centres.min(0) - reach, centres.max(0) + reach + 1
+    weight = np.zeros(high - low, np.float32)
+    steps = np.stack(np.meshgrid(*(np.arange(-r, r + 1) for r in reach), indexing="ij")).reshape(3, -1)
+    z, y, x = ((centres - points).astype(np.float32).T[:, :, None] + steps[:, None]).astype(np.float32)
+    y *= flatter
+    covered = radii + np.float32(0.5) - np.sqrt(z * z + y * y + x * x)  # share of the voxel, (n, steps)
+    strides = np.array([weight.shape[1] * weight.shape[2], weight.shape[2], 1])
+    index = ((centres - low) @ strides)[:, None] + strides @ steps
+    inside = covered > 0
+    np.maximum.at(weight.reshape(-1), index[inside], np.minimum(covered[inside], 1))
+    first, last = np.maximum(low, 0), np.minimum(high, thorax.shape)
+    box = tuple(slice(int(a), int(b)) for a, b in zip(first, last, strict=True))
+    return box, weight[tuple(slice(a, b) for a, b in zip(first - low, last - low, strict=True))]
+
+
+def curves(starts: np.ndarray, middles: np.ndarray, ends: np.ndarray, step_mm: float = 2.0) -> tuple:
+    """Points (n, 3) along bent lines (m, 3 each), and for each point which line it is on and how far along, 0 to 1."""
+    lengths = np.linalg.norm(ends - starts, axis=1) * VOXEL_MM
+    counts = np.maximum((lengths * 1.15 / step_mm).astype(int), 2)
+    line = np.repeat(np.arange(len(starts)), counts)
+    along = np.concatenate([np.linspace(0, 1, count, dtype=np.float32) for count in counts])
+    t = along[:, None]
+    points = (1 - t) ** 2 * starts[line] + 2 * t * (1 - t) * middles[line] + t**2 * ends[line]
+    return points.astype(np.float32), line, along
+
+
+def smooth_path(waypoints: np.ndarray, step_mm: float = 1.0) -> np.ndarray:
+    """Points (n, 3) every ``step_mm`` along a smooth line through ``waypoints`` (m, 3): a Catmull-Rom spline."""
+    knots = np.asarray(waypoints, np.float32)
+    along = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(knots, axis=0), axis=1))])
+    count = max(2, int(along[-1] * VOXEL_MM / step_mm) + 1)
+    place = np.interp(np.linspace(0, along[-1], count), along, np.arange(len(knots)))
+    first = np.minimum(place.astype(int), len(knots) - 2)
+    t = (place - first)[:, None].astype(np.float32)
+    padded = np.concatenate([2 * knots[:1] - knots[1:2], knots, 2 * knots[-1:] - knots[-2:-1]])
+    a, b, c, d = (padded[first + offset] for offset in range(4))
+    return b + 0.5 * t * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)))
+
+
+@lru_cache(maxsize=2)
+def diaphragm(thorax: Thorax, side: str) -> np.ndarray:
+    """(Y, X) float32: height of a hemidiaphragm in voxels, carried on smoothly under the heart and beyond the lung."""
+    from scipy import ndimage
+
+    lung, part = thorax.lung(side), thorax.lung_box(side)[2]
+    lowest = lung.argmax(0).astype(np.float32)
+    under_lung = ndimage.binary_erosion(lung.any(0))
+    beside = np.arange(thorax.shape[2]) > (part.start + part.stop) / 2
+    beside = beside if side == "left" else ~beside  # the lateral half, where no heart lies between lung and diaphragm
+    known = under_lung & (lowest < np.percentile(lowest[under_lung & beside], 85) + 3)
+    nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
+    return ndimage.gaussian_filter(lowest[tuple(nearest)], 2.5)

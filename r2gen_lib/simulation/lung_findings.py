@@ -3,91 +3,291 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
 from r2gen_lib.simulation.findings import Finding
 from r2gen_lib.simulation.geometry import (
-    CALCIUM,
+    SOFT_TISSUE,
+    Box,
     Edit,
     ball_box,
     box_grid,
+    coarse_grid,
+    curves,
     distance_mm,
-    random_place,
+    lung_height,
+    lung_root,
+    noise_crop,
+    open_places,
     sigmoid,
-    smooth_noise,
-    tube_along,
+    tubes,
 )
-from r2gen_lib.simulation.thorax import VOXEL_MM, Thorax
+from r2gen_lib.simulation.thorax import LOBES, VOXEL_MM, Thorax, bounding_box
+
+MANY = {"multiple", "scattered", "diffuse"}
+#: Lobes that a lobar finding may fill: zone -> organ number, by side. A code of another zone says which are nearest.
+_LOBES = {
+    "left": {"upper lobe": LOBES["left upper"], "lingula": LOBES["left upper"], "lower lobe": LOBES["left lower"]},
+    "right": {
+        "upper lobe": LOBES["right upper"],
+        "middle lobe": LOBES["right middle"],
+        "lower lobe": LOBES["right lower"],
+    },
+}
+#: Where a lobe that loses its air folds to, seen from the root: (up, front, outwards).
+_COLLAPSES = {
+    "upper lobe": (1.0, 0.25, 0.22),
+    "middle lobe": (-0.3, 0.7, 0.7),
+    "lingula": (-0.3, 0.7, 0.7),
+    "lower lobe": (-1.0, -0.35, 0.22),
+    "retrocardiac": (-1.0, -0.35, 0.15),
+}
+
+
+def place(thorax: Thorax, finding: Finding, rng: np.random.Generator, depth_mm=(8.0, 40.0)) -> np.ndarray:
+    voxels = open_places(thorax, finding.side, finding.zone, depth_mm)
+    return voxels[rng.integers(len(voxels))]
+
+
+def apart(thorax: Thorax, finding: Finding, rng: np.random.Generator, count: int, depth_mm) -> list[np.ndarray]:
+    """``count`` places of the finding's region, each the one of four tries that is farthest from the earlier ones."""
+    chosen = [place(thorax, finding, rng, depth_mm)]
+    for _ in range(count - 1):
+        tries = [place(thorax, finding, rng, depth_mm) for _ in range(4)]
+        chosen.append(max(tries, key=lambda voxel: min(np.linalg.norm(voxel - other) for other in chosen)))
+    return chosen
+
+
+def in_lung(thorax: Thorax, side: str, box: Box) -> np.ndarray:
+    lobe = thorax.lobe[box]
+    return (lobe >= 12) if side == "right" else (lobe == 10) | (lobe == 11)
 
 
 def atelectasis(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
+    if finding.zone in _COLLAPSES and not {"streaky", "focal"} & set(finding.pattern):
+        return [_collapse(thorax, finding, rng)]
     zoned = finding if finding.zone else replace(finding, zone="base")
-    edits = []
-    for _ in range(1 + round(2 * finding.severity)):
-        centre = random_place(thorax, zoned, rng, (6, 22))
-        box = ball_box(thorax, centre, 42)
-        z, y, x = box_grid(box)
-        slope = rng.uniform(-0.35, 0.35, 2)
-        plane = centre[0] + slope[0] * (x - centre[2]) + slope[1] * (y - centre[1])
-        bend = 0.012 * ((x - centre[2]) ** 2 + (y - centre[1]) ** 2) * rng.uniform(-0.3, 0.6)
-        thickness = (2.0 + 3.5 * finding.severity) / VOXEL_MM
-        spread = np.sqrt((x - centre[2]) ** 2 + (y - centre[1]) ** 2) * VOXEL_MM
-        weight = np.exp(-(((z - plane - bend) / thickness) ** 2)) * sigmoid((30 - spread) / 4)
-        edits.append(Edit(zoned, box, (weight * thorax.lung(finding.side)[box] * 0.85).astype(np.float32), 30.0))
-    return edits
+    count = 1 + int(rng.random() < 0.35 + 0.5 * finding.severity) + int(finding.severity > 0.7 or bool(MANY & set(finding.pattern)))
+    return [_plate(thorax, zoned, rng, centre) for centre in apart(thorax, zoned, rng, count, (10.0, 35.0))]
 
 
-def _cloud(thorax: Thorax, finding: Finding, rng, radius_mm: float, target: float, peak: float) -> Edit:
-    """A soft-edged, lumpy cloud in the lung."""
-    centre = random_place(thorax, finding, rng, (10, 45))
-    box = ball_box(thorax, centre, radius_mm * 1.7)
-    distance = distance_mm(box, centre, rng.uniform(0.8, 1.25, 3))
-    ragged = radius_mm * (1 + 0.28 * smooth_noise(distance.shape, 16, rng))
-    texture = np.clip(0.85 + 0.25 * smooth_noise(distance.shape, 9, rng), 0, 1)
-    weight = peak * texture * sigmoid((ragged - distance) / (0.13 * radius_mm)) * thorax.lung(finding.side)[box]
-    return Edit(finding, box, np.clip(weight, 0, 1).astype(np.float32), target)
+def _plate(thorax: Thorax, finding: Finding, rng: np.random.Generator, centre: np.ndarray) -> Edit:
+    """A thin, nearly level sheet of lung without air: the beam meets it edge-on and sees a long bright band."""
+    across, thick = 26 + 14 * finding.severity + rng.uniform(0, 6), 3.5 + 3.5 * finding.severity
+    box = ball_box(thorax, centre, across + 4)
+    z, y, x = (VOXEL_MM * (axis - c) for axis, c in zip(box_grid(box), centre, strict=True))
+    plane = rng.uniform(-0.3, 0.3) * x + rng.uniform(-0.06, 0.06) * y + rng.uniform(-0.004, 0.004) * x**2
+    outline = np.clip(1.15 - (x / across) ** 2 - (y / 18) ** 2, 0, 1)  # (1, y, x): thinner towards its ends
+    rough = 0.3 * VOXEL_MM * noise_crop((len(z), y.shape[1], x.shape[2]), 10.0, rng)
+    weight = np.clip((thick * np.sqrt(outline) / 2 - np.abs(z - plane + rough)) / 3 + 0.5, 0, 1) * (outline > 0)
+    return Edit(finding, box, (0.9 * weight * in_lung(thorax, finding.side, box)).astype(np.float32), 20.0)
+
+
+def _collapse(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> Edit:
+    """A lobe folded to a wedge whose tip is the lung's root, its borders drawn in, and haze around."""
+    up, front, out = _COLLAPSES[finding.zone]
+    axis = np.array([up, front, out if finding.side == "left" else -out]) + rng.normal(0, 0.08, 3)
+    axis /= np.linalg.norm(axis)
+    lung = thorax.lung_box(finding.side)
+    box, root = lung, lung_root(thorax, finding.side)
+    offsets = [VOXEL_MM * (grid - c).astype(np.float32) for grid, c in zip(box_grid(box), root, strict=True)]
+    along = sum(offset * np.float32(a) for offset, a in zip(offsets, axis, strict=True))
+    # width across the wedge as the frontal view sees it; it runs through the lung from front to back
+    level = np.hypot(axis[0], axis[2])
+    off = np.abs(offsets[0] * np.float32(axis[2] / level) - offsets[2] * np.float32(axis[0] / level))
+    half = 5 + (0.10 + 0.22 * finding.severity) * np.clip(along, 0, 90)
+    wedge = np.clip((half - off) / 4 + 0.5, 0, 1) * np.clip(along / 8 + 1, 0, 1)
+    depth = np.clip((45 - np.abs(offsets[1] - along * np.float32(axis[1]))) / 12, 0, 1)
+    haze = 0.16 * np.clip((2.6 * half - off) / 25, 0, 1) * np.clip(along / 8 + 1, 0, 1)
+    weight = np.maximum((0.45 + 0.45 * finding.severity) * wedge * depth, haze) * in_lung(thorax, finding.side, box)
+    return Edit(finding, box, weight.astype(np.float32), 40.0)
 
 
 def opacity(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
-    radius = 20 + 22 * finding.severity
-    return [_cloud(thorax, finding, rng, radius, -120.0, 0.45 + 0.3 * finding.severity)]
+    severity, pattern = finding.severity, set(finding.pattern)
+    if "streaky" in pattern:
+        return _streaks(thorax, finding, rng)
+    if "round" in pattern:
+        return [_cloud(thorax, finding, rng, place(thorax, finding, rng), 14 + 12 * severity, 0.85, 0.12)]
+    peak = 0.65 + 0.25 * severity
+    if pattern & (MANY | {"patchy"}):
+        places = apart(thorax, finding, rng, 3 + round(2 * severity), (8.0, 40.0))
+        return [_cloud(thorax, finding, rng, c, rng.uniform(15, 19) + 7 * severity, peak, 0.5) for c in places]
+    return [_cloud(thorax, finding, rng, place(thorax, finding, rng, (12.0, 45.0)), 26 + 18 * severity, peak, 0.5)]
+
+
+def _cloud(thorax: Thorax, finding: Finding, rng, centre, radius_mm: float, peak: float, ragged: float) -> Edit:
+    """Air spaces partly filled: lumpy, denser in the middle, its border nowhere to be pinned down."""
+    stretch = np.array([rng.uniform(0.8, 1.1), 1.5, rng.uniform(0.9, 1.25)])
+    box = _within(ball_box(thorax, centre, radius_mm * 1.9), thorax.lung_box(finding.side))
+    distance = distance_mm(box, centre, stretch) / radius_mm
+    inside = 1.1 - distance + ragged * 0.6 * noise_crop(distance.shape, 14.0, rng)
+    weight = np.clip(inside * 1.6, 0, 1) if ragged > 0.2 else np.clip(inside * 4, 0, 1)
+    weight *= np.clip(0.8 + 0.3 * noise_crop(distance.shape, 10.0, rng), 0.15, 1)
+    return Edit(finding, box, (peak * weight * in_lung(thorax, finding.side, box)).astype(np.float32), -40.0)
+
+
+def _streaks(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
+    """Several soft, short bands that run from the root outwards through one faint cloud."""
+    centre = place(thorax, finding, rng)
+    outwards = centre - lung_root(thorax, finding.side)
+    outwards /= max(np.linalg.norm(outwards), 1)
+    count, length = 3 + round(3 * finding.severity), (16 + 10 * finding.severity) / VOXEL_MM
+    middles = centre + rng.normal(0, [7, 3, 6], (count, 3))
+    half = length * (outwards + rng.normal(0, 0.16, (count, 3)))
+    points, _, along = curves(middles - half, middles + rng.normal(0, 1, (count, 3)), middles + half)
+    box, weight = tubes(thorax, points, 1.2 + (2.4 + finding.severity) * np.sin(np.pi * along), deep_mm=10)
+    bands = Edit(finding, box, 0.6 * weight * in_lung(thorax, finding.side, box), -100.0)
+    return [_cloud(thorax, finding, rng, centre, 26 + 10 * finding.severity, 0.35, 0.4), bands]
+
+
+def _within(box: Box, other: Box) -> Box:
+    return tuple(slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(box, other, strict=True))
+
+
+@lru_cache(maxsize=5)
+def _lobe_box(thorax: Thorax, number: int) -> Box:
+    return bounding_box(thorax.lobe == number)
 
 
 def consolidation(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
-    return [_cloud(thorax, finding, rng, 26 + 22 * finding.severity, 40.0, 0.9)]
+    lobes = _LOBES[finding.side]
+    if not finding.zone:
+        finding = replace(finding, zone=str(rng.choice(list(lobes))))
+    centre = place(thorax, finding, rng, (8.0, 35.0))
+    number = lobes.get(finding.zone, int(thorax.lobe[tuple(centre.astype(int))]))
+    radius = 32 + 28 * finding.severity
+    box = _within(ball_box(thorax, centre, radius * 1.4), _lobe_box(thorax, number))
+    distance = distance_mm(box, centre, (1.0, 1.25, 1.0))
+    filled = np.clip((radius * (1 + 0.16 * noise_crop(distance.shape, 16.0, rng)) - distance) / 9 + 0.5, 0, 1)
+    weight = filled * (thorax.lobe[box] == number)  # the fissure holds it up: a sharp edge there
+    if rng.random() < 0.7:
+        _keep_bronchi_open(thorax, finding, rng, centre, box, weight)
+    return [Edit(finding, box, (0.95 * weight).astype(np.float32), 40.0)]
+
+
+def _keep_bronchi_open(thorax: Thorax, finding: Finding, rng, centre, box: Box, weight: np.ndarray) -> None:
+    """Air bronchogram: take the branches that run from the root through ``weight`` out of it."""
+    ends = centre + rng.normal(0, 9, (4, 3))
+    starts = np.repeat(lung_root(thorax, finding.side)[None], 4, axis=0)
+    points, _, along = curves(starts, (starts + ends) / 2 + rng.normal(0, 3, (4, 3)), ends)
+    where, air = tubes(thorax, points, 3.4 - 1.4 * along)
+    both = _within(box, where)
+    if all(part.start < part.stop for part in both):
+        ours, theirs = (tuple(slice(p.start - o.start, p.stop - o.start) for p, o in zip(both, b, strict=True)) for b in (box, where))
+        weight[ours] *= 1 - air[theirs]
 
 
 def nodule(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
-    radius = 5.0 + 12.0 * finding.severity + rng.uniform(0, 2)
-    centre = random_place(thorax, finding, rng)
-    box = ball_box(thorax, centre, radius * 1.5)
-    distance = distance_mm(box, centre, rng.uniform(0.9, 1.1, 3))
-    weight = sigmoid((radius - distance) / 0.9) * (thorax.lobe[box] > 0)
-    return [Edit(finding, box, weight.astype(np.float32), 60.0)]
+    many = bool(MANY & set(finding.pattern))
+    count = int(rng.integers(3, 7)) if many else 1
+    edits = []
+    for centre in apart(thorax, finding, rng, count, (8.0, 40.0)):
+        radius = 4.5 + 9.5 * finding.severity * (rng.uniform(0.6, 1.0) if many else 1.0)
+        box = ball_box(thorax, centre, radius + 3)
+        distance = distance_mm(box, centre, rng.uniform(0.92, 1.08, 3))
+        weight = np.clip((radius - distance) / VOXEL_MM + 0.5, 0, 1) * (thorax.lobe[box] > 0)
+        edits.append(Edit(finding, box, weight.astype(np.float32), 200.0))  # old nodules hold a little calcium
+    return edits
+
+
+def mass(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
+    """A lump of several merged balls: its outline is lobulated but sharp."""
+    radius = 16.0 + 14.0 * finding.severity
+    centre = place(thorax, finding, rng, (14.0, 60.0))
+    box = _within(ball_box(thorax, centre, radius * 1.3 + 4), thorax.lung_box(finding.side))
+    depth = 0.86 * radius - distance_mm(box, centre, rng.uniform(0.9, 1.1, 3))
+    for _ in range(5):
+        towards = rng.normal(0, 1, 3)
+        lump = centre + 0.62 * radius / VOXEL_MM * towards / np.linalg.norm(towards)
+        np.maximum(depth, rng.uniform(0.4, 0.56) * radius - distance_mm(box, lump), out=depth)
+    weight = np.clip(depth / VOXEL_MM + 0.5, 0, 1) * in_lung(thorax, finding.side, box)
+    return [Edit(finding, box, weight.astype(np.float32), SOFT_TISSUE + 15)]
 
 
 def granuloma(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
+    count = int(rng.integers(3, 8)) if MANY & set(finding.pattern) else 1
     edits = []
-    for _ in range(int(rng.integers(1, 3))):
-        centre = random_place(thorax, finding, rng)
-        radius = rng.uniform(3.5, 5.5)
-        box = ball_box(thorax, centre, radius * 2)
-        weight = sigmoid((radius - distance_mm(box, centre)) / 0.7)
-        edits.append(Edit(finding, box, weight.astype(np.float32), CALCIUM))
+    for centre in apart(thorax, finding, rng, count, (6.0, 40.0)):
+        radius = 2.3 + 2.0 * finding.severity + rng.uniform(0, 0.4)
+        box = ball_box(thorax, centre, radius + 3)
+        distance = distance_mm(box, centre, rng.uniform(0.9, 1.1, 3))
+        weight = np.clip((radius - distance) / VOXEL_MM + 0.5, 0, 1)
+        edits.append(Edit(finding, box, weight.astype(np.float32), 3000.0))
     return edits
 
 
 def scar(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
-    zoned = finding if finding.zone else replace(finding, zone=str(rng.choice(["apex", "base"])))
+    """Coarse stiff strands, fanning from a knot under the pleura towards the root; at the apex also a pleural cap."""
+    zoned = finding if finding.zone else replace(finding, zone=str(rng.choice(["apex", "apex", "base"])))
+    count = 4 + round(4 * finding.severity)
+    knot = place(thorax, zoned, rng, (4.0, 14.0))
+    towards = lung_root(thorax, finding.side) - knot
+    towards /= np.linalg.norm(towards)
+    starts = knot + rng.normal(0, 1.5, (count, 3)) - 2 * towards
+    ways = towards + rng.normal(0, 0.42, (count, 3)) * [1, 0.5, 1]
+    ends = starts + rng.uniform(7, 13 + 6 * finding.severity, (count, 1)) * ways
+    points, _, along = curves(starts, (starts + ends) / 2 + rng.normal(0, 1.2, (count, 3)), ends)
+    points += rng.normal(0, 0.22, points.shape)
+    thick = (1.5 + 0.9 * finding.severity) * (1.25 - 0.75 * along)
+    box, weight = tubes(thorax, points, thick, deep_mm=9)
+    edits = [Edit(zoned, box, weight * in_lung(thorax, finding.side, box), 120.0)]
+    return edits + ([_cap(thorax, zoned, rng)] if zoned.zone == "apex" else [])
+
+
+def _cap(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> Edit:
+    """Thickened pleura over the apex, ragged below."""
+    lung = thorax.lung_box(finding.side)
+    top = lung[0].stop
+    box = (slice(top - 16, top), lung[1], lung[2])
+    thick = 2.5 + 4 * finding.severity + 2 * noise_crop([p.stop - p.start for p in box], 14.0, rng)
+    height = lung_height(thorax, finding.side, box)
+    weight = np.clip((thick - thorax.pleura_mm[box]) / VOXEL_MM, 0, 1) * np.clip((height - 0.88) / 0.04, 0, 1)
+    return Edit(finding, box, (weight * in_lung(thorax, finding.side, box)).astype(np.float32), 40.0)
+
+
+def bulla(thorax: Thorax, finding: Finding, rng: np.random.Generator, centre, radius_mm: float) -> list[Edit]:
+    """A space of nothing but air in a hair-thin wall: first the air, then the wall."""
+    box = _within(ball_box(thorax, centre, radius_mm * 1.3 + 4), thorax.lung_box(finding.side))
+    depth = radius_mm - distance_mm(box, centre, (1.0, 1.25, 1.0))
+    uneven = noise_crop(depth.shape, 26.0, rng)
+    depth += 0.13 * radius_mm * uneven
+    inside = in_lung(thorax, finding.side, box)
+    air = np.clip(depth / VOXEL_MM + 0.5, 0, 1) * inside
+    wall = np.clip(1 - np.abs(depth) / VOXEL_MM, 0, 1) * np.clip(0.55 - 0.25 * uneven, 0.2, 0.8) * inside
+    return [Edit(finding, box, air.astype(np.float32), -1000.0), Edit(finding, box, wall.astype(np.float32), -50.0)]
+
+
+def lucency(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
+    return bulla(thorax, finding, rng, place(thorax, finding, rng, (14.0, 50.0)), 16 + 20 * finding.severity)
+
+
+def emphysema(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
     edits = []
-    for _ in range(3):
-        start = random_place(thorax, zoned, rng, (2, 14))
-        end = start + rng.normal(0, 9, 3)
-        middle = (start + end) / 2 + rng.normal(0, 2.5, 3)
-        box, weight = tube_along(thorax, np.stack([start, middle, end]), 1.8)
-        edits.append(Edit(zoned, box, weight * thorax.lung(finding.side)[box], 150.0))
-    return edits
+    for side in (finding.side,) if finding.side else ("left", "right"):
+        lung = thorax.lung_box(side)
+        box = (slice(lung[0].start + int(0.4 * (lung[0].stop - lung[0].start)), lung[0].stop), lung[1], lung[2])
+        upper = sigmoid((lung_height(thorax, side, box) - 0.55) / 0.05)
+        patchy = np.clip(0.85 + 0.3 * noise_crop([p.stop - p.start for p in box], 22.0, rng), 0, 1)
+        weight = (0.5 + 0.5 * finding.severity) * upper * patchy * in_lung(thorax, side, box)
+        edits.append(Edit(finding, box, weight.astype(np.float32), -995.0))  # the small vessels go with the walls
+        apical = replace(finding, side=side, zone="apex")
+        for centre in apart(thorax, apical, rng, 1 + round(2 * finding.severity), (2.0, 20.0)):
+            for part in bulla(thorax, apical, rng, centre, rng.uniform(9, 14) + 8 * finding.severity):
+                edits.append(replace(part, finding=finding))
+    return [*edits, _low_diaphragm(thorax, finding)]
+
+
+def _low_diaphragm(thorax: Thorax, finding: Finding) -> Edit:
+    """The trapped air pushes the diaphragm down a little; what was drawn in the lungs is the ground truth."""
+    z, _, _ = coarse_grid(thorax)
+    lung = thorax.lung_box("both")[0]
+    height = (z - lung.start) / (lung.stop - lung.start)
+    down = (6 + 10 * finding.severity) / VOXEL_MM * np.clip(np.where(height < 0.2, 1 + height, 1.5 - 1.5 * height), 0, 1)
+    point = tuple(slice(0, 1) for _ in range(3))
+    return Edit(finding, point, np.zeros((1, 1, 1), np.float32), shift=(0, -down.astype(np.float32)))
 
 
 DRAWERS = {
@@ -95,6 +295,9 @@ DRAWERS = {
     "Opacity": opacity,
     "Consolidation": consolidation,
     "Nodule": nodule,
+    "Mass": mass,
     "Calcified Granuloma": granuloma,
     "Scar": scar,
+    "Emphysema": emphysema,
+    "Lucency": lucency,
 }

@@ -1,70 +1,171 @@
-"""Findings of the pleura. Sizes in mm, Hounsfield units."""
+"""Findings of the pleura: fluid, air and thickening between lung and chest wall. Sizes in mm, Hounsfield units."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
 from r2gen_lib.simulation.findings import Finding
-from r2gen_lib.simulation.geometry import (
-    WATER,
-    Edit,
-    box_grid,
-    lung_height,
-    sigmoid,
-    smooth_noise,
-)
-from r2gen_lib.simulation.thorax import Thorax
+from r2gen_lib.simulation.geometry import WATER, Box, Edit, diaphragm, distance_mm, hilum, sigmoid, smooth_noise
+from r2gen_lib.simulation.thorax import VOXEL_MM, Thorax
+
+MARGIN = 2  # voxels around the lung's box, so that its half-filled border voxels can change too
+TRACHEA = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Hemithorax:
+    """One side of the chest, what depends on the thorax alone. Arrays are float32 (N,), one value a lung voxel.
+
+    Attributes:
+        box: the lung's box with ``MARGIN``.
+        place: int, (3, N) where each voxel lies in the box, in rising order of height.
+        up_mm: height above the lung's lowest point.
+        dome_mm: height above the diaphragm, on the same vertical.
+        across: 0 beside the mediastinum to 1 at the lateral wall.
+        wall_mm: distance to the chest wall: not to mediastinum, fissures or diaphragm.
+        side_mm: distance to the lateral wall alone, not to back and apex.
+        hilum_mm: distance to the hilum.
+        below: (planes,) the part of the lung's volume below each plane of the box.
+    """
+
+    box: Box
+    place: np.ndarray
+    up_mm: np.ndarray
+    dome_mm: np.ndarray
+    across: np.ndarray
+    wall_mm: np.ndarray
+    side_mm: np.ndarray
+    hilum_mm: np.ndarray
+    below: np.ndarray
+
+    @property
+    def height(self) -> np.ndarray:
+        """0 at the lung's lowest point, 1 at its apex."""
+        return self.up_mm / self.up_mm[-1]
+
+    def edit(self, finding: Finding, weight: np.ndarray, target: float | np.ndarray, add: bool = False) -> Edit:
+        """The edit that gives each lung voxel its ``weight``, in the smallest stack of planes that holds them all."""
+        some = np.flatnonzero(weight > 0.003)
+        used = slice(some[0], some[-1] + 1) if len(some) else slice(0, 1)
+        z, y, x = self.place[:, used]
+        low, high = int(z[0]), int(z[-1]) + 1
+        shape = (high - low, *(part.stop - part.start for part in self.box[1:]))
+        volume = np.zeros(shape, np.float32)
+        volume[z - low, y, x] = weight[used]
+        if isinstance(target, np.ndarray):
+            values, target = target, np.zeros(shape, np.float32)
+            target[z - low, y, x] = values[used]
+        box = (slice(self.box[0].start + low, self.box[0].start + high), *self.box[1:])
+        return Edit(finding, box, volume, target, add)
+
+
+@lru_cache(maxsize=2)
+def hemithorax(thorax: Thorax, side: str) -> Hemithorax:
+    from scipy import ndimage
+
+    inner = thorax.lung_box(side)
+    box = tuple(
+        slice(int(max(part.start - MARGIN, 0)), int(min(part.stop + MARGIN, size)))
+        for part, size in zip(inner, thorax.shape, strict=True)
+    )
+    lung = thorax.lung(side)[box]
+    closed = ndimage.binary_closing(lung, iterations=3)  # its vessels belong to it
+    border = ndimage.binary_dilation(closed) & (thorax.hu[box] < -150) & (thorax.organ[box] != TRACHEA)
+    place = np.array(np.nonzero(closed | (border & (thorax.lobe[box] == 0))))
+    lateral, behind = _walls(closed if side == "left" else closed[:, :, ::-1])
+    if side == "right":
+        lateral, behind = lateral[:, :, ::-1], behind[:, :, ::-1]
+    z, y, x = place
+    across = (x - MARGIN) / (inner[2].stop - inner[2].start)
+    below = np.concatenate([[0], np.cumsum(lung.sum((1, 2)))])
+    values = (
+        (z - MARGIN) * VOXEL_MM,
+        (z + box[0].start - diaphragm(thorax, side)[box[1], box[2]][y, x]) * VOXEL_MM,
+        across if side == "left" else 1 - across,
+        ndimage.distance_transform_edt(~(lateral | behind), sampling=VOXEL_MM)[z, y, x],
+        ndimage.distance_transform_edt(~lateral, sampling=VOXEL_MM)[z, y, x],
+        distance_mm(box, np.array(hilum(thorax, side)))[z, y, x],
+    )
+    return Hemithorax(box, place, *(value.astype(np.float32) for value in values), below / below[-1])
+
+
+def _walls(lung: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The chest wall beside and behind a lung whose lateral side is at high x.
+
+    The lung's outline at a height includes all lung above it, so that the diaphragm's dome doesn't count as wall.
+    """
+    outline = np.maximum.accumulate(lung[::-1], axis=0)[::-1]
+    lateral = ~np.maximum.accumulate(outline[:, :, ::-1], axis=2)[:, :, ::-1]
+    behind = ~np.maximum.accumulate(outline, axis=1)
+    return lateral & outline.any(2, keepdims=True), behind
 
 
 def effusion(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
-    box = thorax.lung_box(finding.side)
-    lung = thorax.lung(finding.side)[box]
-    depth = np.where(lung, thorax.pleura_mm[box], 0)
-    level = 0.07 + 0.42 * finding.severity + rng.uniform(-0.015, 0.015)
-    meniscus = (0.07 + 0.10 * finding.severity) * np.exp(-depth / 9.0)  # fluid climbs along the chest wall
-    tilt = 0.04 * smooth_noise(lung.shape, 90, rng)
-    weight = lung * sigmoid((level + meniscus + tilt - lung_height(thorax, finding.side, box)) * 60)
-    return [Edit(finding, box, weight.astype(np.float32), WATER)]
+    """Water up to a level, and above it along the chest wall (the meniscus) and over the diaphragm."""
+    chest = hemithorax(thorax, finding.side)
+    severity = finding.severity
+    share = 0.02 + 0.5 * severity**1.5 + rng.uniform(-0.008, 0.008)
+    level = np.interp(share, chest.below, np.arange(len(chest.below))) * VOXEL_MM - MARGIN * VOXEL_MM
+    level = level + rng.normal(0, 5) * (chest.across - 0.5)  # a patient never sits quite upright
+    meniscus = (24 + 36 * severity) * (0.3 + 0.7 * chest.across) * np.exp(chest.wall_mm / -12)
+    above_level = chest.up_mm - level - meniscus
+    above_film = chest.dome_mm - (4 + 16 * severity) - 0.3 * meniscus
+    weight = np.clip(0.5 - np.minimum(above_level, above_film) / 4, 0, 1)
+    return [chest.edit(replace(finding, zone=""), weight, WATER)]
+
+
+def blunted_angle(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
+    """The angle between diaphragm and lateral wall filled, and the lowest of the gutter behind: no level in sight."""
+    chest = hemithorax(thorax, finding.side)
+    deep = 20 + 16 * finding.severity + rng.uniform(-2, 2)
+    fill = deep * np.exp(-((chest.side_mm / (10 + 5 * finding.severity)) ** 2))
+    behind = 0.7 * deep * np.exp(chest.wall_mm / -8) * (chest.up_mm < 60)
+    weight = np.clip((np.maximum(fill, behind) - chest.dome_mm) / 4 + 0.5, 0, 1)
+    return [chest.edit(replace(finding, zone=""), weight * (chest.up_mm < 100), WATER)]
 
 
 def pneumothorax(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
-    box = thorax.lung_box(finding.side)
-    lung = thorax.lung(finding.side)[box]
-    depth = np.where(lung, thorax.pleura_mm[box], 0)
-    height = lung_height(thorax, finding.side, box)
-    z, y, x = box_grid(box)
-    across = (x - box[2].start) / (box[2].stop - box[2].start)
-    lateral = across if finding.side == "left" else 1 - across  # 0 beside the heart, 1 at the ribs
-    rim = (
-        (10 + 34 * finding.severity)
-        * (0.25 + 0.95 * np.clip(height, 0, 1) ** 1.5)
-        * np.clip(0.15 + 1.2 * lateral, 0, 1)
-    )
-    air = lung * sigmoid((rim - depth) * 1.2)
-    line = lung * np.exp(-(((depth - rim) / 1.8) ** 2))
-    target = np.where(line > 0.3, -150.0, -1000.0).astype(np.float32)
-    weight = np.clip(air + line, 0, 1).astype(np.float32)
-    collapsed = Edit(finding, box, (lung * (1 - weight)).astype(np.float32), 60.0 + 120 * finding.severity, add=True)
-    return [Edit(finding, box, weight, target), collapsed]
+    """Air between wall and lung, deepest at the apex; the more of it, the more the lung shrinks to its hilum."""
+    chest = hemithorax(thorax, finding.side)
+    severity = finding.severity
+    shrunk = 0.06 + 0.12 * severity + 0.24 * severity**3 + rng.uniform(-0.01, 0.01)
+    part = shrunk * sigmoid((chest.height - 0.75 + 0.75 * severity) * 7)  # a small one stays at the apex
+    outside = part / (1 - part) * chest.hilum_mm - chest.wall_mm  # mm beyond the shrunken lung's surface
+    line = np.clip(1.25 - np.abs(outside) / 2, 0, 1) * np.clip(part * 40 - 0.4, 0, 1)
+    air = np.maximum(np.clip(outside / 1.5 + 0.5, 0, 1), line)
+    # The same tissue in less room: a low weight, because the shrunken lung is not what the mask is about.
+    denser = 10 * (30 + 130 * severity + 290 * severity**4)
+    return [
+        chest.edit(finding, air, -1000 + 850 * line),
+        chest.edit(finding, 0.1 * (1 - air), denser, add=True),
+    ]
 
 
 def pleural_thickening(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
-    box = thorax.lung_box(finding.side)
-    lung = thorax.lung(finding.side)[box]
-    depth = np.where(lung, thorax.pleura_mm[box], 99)
-    z, y, x = box_grid(box)
-    across = (x - box[2].start) / (box[2].stop - box[2].start)
-    lateral = across if finding.side == "left" else 1 - across
-    height = lung_height(thorax, finding.side, box)
-    apical = finding.zone == "apex" or (not finding.zone and rng.random() < 0.5)
-    where = sigmoid((height - 0.72) * 40) if apical else sigmoid((0.45 - height) * 40)
-    thick = (5 + 7 * finding.severity) * (1 + 0.3 * smooth_noise(lung.shape, 25, rng))
-    weight = lung * where * np.clip(lateral * 2 - 0.4 + 0.8 * (height > 0.72), 0, 1) * sigmoid((thick - depth) * 1.5)
-    return [Edit(finding, box, weight.astype(np.float32), 40.0)]
+    """A cap over the apex, or a band along the lateral chest wall."""
+    chest = hemithorax(thorax, finding.side)
+    apical = rng.random() < 0.5  # always drawn, so that naming the zone changes nothing else
+    middle = rng.uniform(0.3, 0.4)
+    apical = finding.zone == "apex" or (apical and not finding.zone)
+    z, y, _ = chest.place
+    lumps = smooth_noise((z.max() + 1, y.max() + 1), 22, rng)[z, y]
+    if apical:
+        deep = (6 + 9 * finding.severity) * np.clip((chest.height - 0.8) / 0.1, 0, 1) * (1 + 0.25 * lumps)
+        distance = chest.wall_mm
+    else:
+        deep = (4 + 7 * finding.severity) * (1 + 0.15 * lumps) * np.exp(-(((chest.height - middle) / 0.3) ** 6))
+        deep *= np.clip((chest.across - 0.45) / 0.25, 0, 1)
+        distance = chest.side_mm
+    weight = np.clip((deep - distance) / 2 + 0.5, 0, 1) * (deep > 1)
+    return [chest.edit(replace(finding, zone="apex" if apical else ""), weight, 40.0)]
 
 
 DRAWERS = {
     "Pleural Effusion": effusion,
+    "Blunted Costophrenic Angle": blunted_angle,
     "Pneumothorax": pneumothorax,
     "Pleural Thickening": pleural_thickening,
 }

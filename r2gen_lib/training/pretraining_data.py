@@ -7,19 +7,21 @@ test picture has never been seen.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
+from r2gen_lib.data.openi import load_openi_reports
 from r2gen_lib.files import atomic_write, cache_dir
 from r2gen_lib.simulation.batch import parallel
-from r2gen_lib.simulation.findings import FINDING_NAMES, Finding
+from r2gen_lib.simulation.codes import findings_from_mesh
+from r2gen_lib.simulation.findings import FINDING_NAMES, MIDLINE, Finding
 from r2gen_lib.simulation.simulate import VERSION, seed_of, simulate
 
 CHUNK = 100
-_LUNG_ZONES = ("", "upper lobe", "middle lobe", "lower lobe", "lingula", "apex", "base", "hilum")
-_ZONED = {"Opacity", "Consolidation", "Nodule", "Calcified Granuloma", "Atelectasis", "Scar"}
+MASK = 56  # pixels along each side of the masks that become token labels
 _EXCLUSIVE = ({"Hyperinflation", "Hypoinflation"},)
 
 
@@ -34,22 +36,40 @@ class TokenPictures:
         return len(self.pictures)
 
 
+@lru_cache(maxsize=1)
+def coded_findings() -> dict[str, tuple[Finding, ...]]:
+    """What the codes of the training split say, by finding: with its zones, patterns and sides."""
+    by_name: dict[str, list[Finding]] = {}
+    for study in load_openi_reports(missing="skip"):
+        if study.split == "train":
+            for finding in findings_from_mesh(study.mesh, study.id):
+                by_name.setdefault(finding.name, []).append(finding)
+    return {name: tuple(found) for name, found in by_name.items()}
+
+
 def random_findings(rng: np.random.Generator) -> tuple[Finding, ...]:
-    """Nothing on a fifth of the pictures, else one to four findings, all equally likely."""
-    if rng.random() < 0.2:
+    """Nothing on a tenth of the pictures, else one to six findings, all equally likely.
+
+    Zone and pattern are those of a code of that finding, side and severity are drawn anew.
+    """
+    if rng.random() < 0.1:
         return ()
-    names = [str(name) for name in rng.choice(FINDING_NAMES, size=rng.integers(1, 5), replace=False)]
+    names = [str(name) for name in rng.choice(FINDING_NAMES, size=rng.integers(1, 7), replace=False)]
     for group in _EXCLUSIVE:
         for extra in [name for name in names if name in group][1:]:
             names.remove(extra)
-    findings = []
-    for name in names:
-        zone = str(rng.choice(_LUNG_ZONES)) if name in _ZONED else ""
-        side = str(rng.choice(["left", "right", "bilateral"], p=[0.42, 0.42, 0.16]))
-        if zone in ("lingula", "middle lobe"):
-            side = "left" if zone == "lingula" else "right"
-        findings.append(Finding(name, side, zone, float(rng.uniform(0.1, 1.0))))
-    return tuple(findings)
+    coded = coded_findings()
+    return tuple(_drawn_anew(coded.get(name, (Finding(name),)), rng) for name in names)
+
+
+def _drawn_anew(coded: tuple[Finding, ...], rng: np.random.Generator) -> Finding:
+    finding = coded[rng.integers(len(coded))]
+    side = str(rng.choice(["left", "right", "bilateral"], p=[0.42, 0.42, 0.16]))
+    if finding.name in MIDLINE:
+        side = finding.side
+    if finding.zone in ("lingula", "middle lobe"):
+        side = "left" if finding.zone == "lingula" else "right"
+    return replace(finding, side=side, severity=float(rng.uniform(0.1, 1.0)), code="")
 
 
 def token_pictures(count: int, seed: int, split: str = "train", workers: int | None = None) -> TokenPictures:
@@ -80,5 +100,5 @@ def _draw_chunk(job: tuple[Path, str, int, int]) -> None:
 
 def _draw(patient: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
     findings = random_findings(np.random.default_rng(seed_of(f"pretrain-{patient}", seed, "findings")))
-    simulated = simulate(f"pretrain-{patient}", findings, "frontal", seed)
+    simulated = simulate(f"pretrain-{patient}", findings, "frontal", seed, truth_size=MASK)
     return simulated.picture, simulated.token_labels()

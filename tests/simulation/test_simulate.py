@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from r2gen_lib.data.study import Study
 from r2gen_lib.errors import CacheError, SimulationError
+from r2gen_lib.files import cache_dir
 from r2gen_lib.simulation import batch
-from r2gen_lib.simulation.findings import FINDING_NAMES, Finding
-from r2gen_lib.simulation.simulate import simulate, token_labels
-from r2gen_lib.simulation.thorax import load_thorax
+from r2gen_lib.simulation.findings import FINDING_NAMES, MIDLINE, Finding
+from r2gen_lib.simulation.projection import VIEWS
+from r2gen_lib.simulation.simulate import Patient, simulate, token_labels
 
 SEED = 7
 
@@ -43,15 +47,41 @@ def test_same_study_and_seed_give_the_same_picture_and_another_seed_another():
 
 
 @pytest.mark.parametrize("name", FINDING_NAMES)
-def test_every_finding_changes_the_picture_where_its_mask_is(normal, name):
-    simulated = simulate("patient", (Finding(name, "left", severity=0.7),), "frontal", SEED)
-    difference = np.abs(simulated.picture.astype(int) - normal)
-    assert simulated.findings and simulated.findings[0].name == name
-    assert simulated.masks.max() > 0
-    mask = simulated.masks.max(0) > simulated.masks.max() / 4
-    inside = np.kron(mask, np.ones((4, 4), bool))
-    assert difference[inside].mean() > 1.5
-    assert simulated.token_labels()[FINDING_NAMES.index(name)].any()
+def test_every_finding_changes_a_view_where_its_mask_is(name):
+    finding = Finding(name, "" if name in MIDLINE else "left", severity=0.7)
+    ill, well = Patient("patient", (finding,), SEED), Patient("patient", (), SEED)
+    clearest = 0.0
+    for view in VIEWS:
+        drawn = ill.radiograph(view)
+        assert drawn.findings and drawn.findings[0].name == name
+        mask = drawn.masks.max(0)
+        inside = mask > mask.max() / 4
+        assert mask.shape == drawn.picture.shape and inside.any()
+        difference = np.abs(drawn.picture.astype(int) - well.radiograph(view, truth=False).picture)
+        clearest = max(clearest, difference[inside].mean() / (difference[~inside].mean() + 1))
+    assert clearest > 2
+    assert ill.radiograph("frontal").token_labels()[FINDING_NAMES.index(name)].any()
+
+
+@pytest.mark.parametrize("name", ["Pleural Effusion", "Pneumothorax", "Opacity"])
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_the_mask_lies_on_the_side_that_the_code_names(name, side):
+    for patient in range(6):
+        for zone in ("", "base", "upper lobe"):
+            mask = simulate(f"side-{patient}", (Finding(name, side, zone),), truth_size=56).masks.max(0)
+            centre = (mask.sum(0) * np.arange(56)).sum() / mask.sum()
+            assert centre > 30 if side == "left" else centre < 26  # the patient's left is on the viewer's right
+
+
+def test_the_truth_names_what_was_edited_and_by_how_much():
+    effusion, heart = Finding("Pleural Effusion", "left", severity=0.6), Finding("Cardiomegaly", severity=0.8)
+    large, small = (simulate("patient", (replace(effusion, severity=s), heart), seed=SEED).truth[0] for s in (0.8, 0.2))
+    assert large.finding.side == "left"
+    assert large.volume_ml > 2 * small.volume_ml > 0
+    assert 400 < large.hu_change < 1100  # from lung to fluid
+    assert large.mask.sum() > small.mask.sum()
+    moved = simulate("patient", (Finding("Scoliosis", "left", severity=0.8),), seed=SEED).truth[0]
+    assert moved.hu_change == 0 and moved.volume_ml > 0
 
 
 @pytest.mark.parametrize(("side", "near", "far"), [("left", 1, 0), ("right", 0, 1)])
@@ -63,7 +93,7 @@ def test_an_effusion_brightens_its_own_base(normal, side, near, far):
 
 def test_a_pneumothorax_darkens_the_edge_of_its_own_side(normal):
     right, left, simulated = change(normal, Finding("Pneumothorax", "right", severity=0.8))
-    mask = np.kron(simulated.masks.max(0) > 20, np.ones((4, 4), bool))
+    mask = simulated.masks.max(0) > 20
     assert not mask[:, 125:].any()
     assert right.min() < -20 and abs(left).mean() < 3
 
@@ -87,6 +117,49 @@ def test_taking_one_finding_away_leaves_the_others_where_they_were():
     alone = simulate("patient", (Finding("Nodule", "left"),), "frontal", SEED)
     index = [finding.name for finding in both.findings].index("Nodule")
     assert np.array_equal(both.masks[index], alone.masks[0])
+
+
+def test_a_counterfactual_pair_differs_in_one_thing():
+    effusion, nodule = Finding("Pleural Effusion", "left", severity=0.7), Finding("Nodule", "right", "upper lobe", 0.5)
+    study = Study("CXR1", "test", "report", findings=(effusion, nodule))
+    both = simulate(study)
+    alone = simulate(study, without="Pleural Effusion")
+    assert both.findings[0].name == "Pleural Effusion" and [f.name for f in alone.findings] == ["Nodule"]
+    assert np.array_equal(simulate("CXR1", (nodule,)).picture, alone.picture)
+    again = simulate(study, without="Pleural Effusion", with_=effusion)
+    assert {f.name for f in again.findings} == {"Pleural Effusion", "Nodule"}
+    assert np.array_equal(again.masks[1], both.masks[0])
+    coded = simulate("CXR1", with_="Pneumothorax/right/large")
+    assert coded.findings[0].side == "right" and coded.findings[0].name == "Pneumothorax"
+    assert simulate("CXR1", with_="Cardiomegaly").findings[0].name == "Cardiomegaly"
+
+
+def test_what_cannot_be_left_out_or_added_is_refused():
+    with pytest.raises(SimulationError, match="'Nodule': study CXR1 has no such finding; it has: Cardiomegaly"):
+        simulate("CXR1", (Finding("Cardiomegaly"),), without="Nodule")
+    with pytest.raises(SimulationError, match="Broken Hart"):
+        simulate("CXR1", with_="Broken Hart")
+
+
+def test_findings_do_not_change_build_pose_or_exposure():
+    ill = Patient("patient", (Finding("Pneumothorax", "right"), Finding("Cardiomegaly")), SEED).acquisition
+    well = Patient("patient", (), SEED).acquisition
+    for name, value in vars(well).items():
+        assert np.array_equal(value, getattr(ill, name)), name
+    assert vars(Patient("other", (), SEED).acquisition)["zoom"] != well.zoom
+
+
+def test_the_side_marker_and_the_shutter_are_where_they_belong():
+    from r2gen_lib.simulation.acquisition import Acquisition
+    from r2gen_lib.simulation.detector import develop
+
+    drawn = Acquisition.draw(np.random.default_rng(3))
+    acquisition = replace(drawn, shutter=np.array([6, 0, 4, 0]), marker=np.array([0.1, 0.08]))
+    water = np.full((224, 224), 150.0) + 30 * np.random.default_rng(0).random((224, 224))
+    picture = develop(water, acquisition)
+    assert picture[:6].max() == 0 and picture[:, :4].max() == 0 and picture[-1].max() > 0
+    letter = picture[22:36, 17:27]
+    assert letter[:, :2].min() > 240 > letter[:, 5:].min()  # the R's upright
 
 
 def test_lateral_and_frontal_show_the_same_patient_from_two_sides():
@@ -122,16 +195,19 @@ def test_a_cached_picture_is_read_back_and_a_damaged_one_drawn_again(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
+def test_both_views_are_drawn_and_what_is_there_is_kept(tmp_path, monkeypatch):
+    (tmp_path / "thorax").symlink_to(cache_dir("thorax"))
+    monkeypatch.setenv("R2GEN_CACHE", str(tmp_path))
+    studies = [Study(f"CXR{i}", "test", "report", findings=(Finding("Nodule", "left"),)) for i in range(2)]
+    assert batch.render_pictures(studies[:1], None, progress=False) == 2
+    assert batch.render_pictures(studies, None, progress=False) == 2
+    assert batch.render_pictures(studies, progress=False) == 0
+    expected = simulate(studies[1], view="lateral").picture
+    assert np.array_equal(batch.cached_picture("CXR1", (), "lateral"), expected)
+
+
 def test_a_cache_that_cannot_be_written_is_one_clear_error(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("not a folder")
     monkeypatch.setenv("R2GEN_CACHE", str(tmp_path / "file" / "cache"))
     with pytest.raises(CacheError, match="R2GEN_CACHE"):
         batch.cached_picture("patient", ())
-
-
-def test_the_thorax_is_clean_of_contrast_medium_and_table():
-    thorax = load_thorax()
-    assert thorax.hu.min() == -1000 and 800 < thorax.hu.max() <= 1500
-    assert thorax.hu[thorax.heart].max() <= 81
-    assert 0.35 < thorax.lung("left").sum() / thorax.lung("both").sum() < 0.55
-    assert (thorax.pleura_mm[thorax.lobe == 0] == 0).all() and thorax.pleura_mm.max() > 30
