@@ -112,10 +112,10 @@ def _simulate(args: argparse.Namespace) -> int:
     from r2gen_lib.simulation.batch import picture_path, render_pictures
 
     studies = [study for study in load_studies("openi_sim") if args.split in (None, study.split)][: args.limit]
-    for view in args.view or ["frontal", "lateral"]:
-        drawn = render_pictures(studies, view, args.workers)
-        folder = picture_path("", view).parent
-        print(f"{view}: {len(studies)} simulated radiographs in {folder}, {drawn} of them drawn now")
+    views = dict.fromkeys(args.view or ["frontal", "lateral"])
+    drawn = render_pictures(studies, None if len(views) == 2 else next(iter(views)), args.workers)
+    folder = picture_path("", "frontal").parent
+    print(f"{len(views) * len(studies)} simulated radiographs in {folder}, {drawn} of them drawn now")
     return 0
 
 

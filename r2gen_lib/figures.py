@@ -54,7 +54,7 @@ def show(figure: Figure, alt: str = "", dpi: int = 80) -> None:
     picture = Pillow.open(drawn).convert("RGB")
     png, jpeg = io.BytesIO(), io.BytesIO()
     picture.quantize(64).save(png, "PNG", optimize=True)
-    picture.save(jpeg, "JPEG", quality=74, optimize=True)
+    picture.save(jpeg, "JPEG", quality=48, optimize=True)
     smaller = min((png, jpeg), key=lambda stream: len(stream.getvalue()))
     display(Image(smaller.getvalue(), format="png" if smaller is png else "jpeg", alt=alt or None))
 
@@ -76,6 +76,15 @@ def report_pair(titles: tuple[str, str], before: str, after: str) -> Markdown:
 
     old, new = changed_words(before, after)
     return Markdown(f"| {titles[0]} | {titles[1]} |\n|:---|:---|\n| {old} | {new} |")
+
+
+def report_table(studies: Sequence[Study]) -> Markdown:
+    """Studies side by side as a Markdown table: id and codes above, the whole report below."""
+    from IPython.display import Markdown
+
+    heads = [f"{study.id}: {_marked('; '.join(study.mesh), False)}" for study in studies]
+    reports = [_marked(study.report, False) for study in studies]
+    return Markdown(f"| {' | '.join(heads)} |\n|{':---|' * len(heads)}\n| {' | '.join(reports)} |")
 
 
 def _marked(text: str, bold: bool) -> str:
@@ -104,8 +113,9 @@ def picture_grid(
     columns = min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
     wrapped = [textwrap.wrap(title, int(14 * inches)) for title in titles]
-    height = inches * max(np.shape(p)[0] / np.shape(p)[1] for p in pictures) + 0.17 * max(map(len, wrapped)) + 0.08
-    figsize = (inches * columns, height * rows + (0.25 if caption else 0))
+    lines = sum(max(map(len, wrapped[row * columns : (row + 1) * columns])) for row in range(rows))
+    height = inches * max(np.shape(p)[0] / np.shape(p)[1] for p in pictures) + 0.08
+    figsize = (inches * columns, height * rows + 0.17 * lines + (0.25 if caption else 0))
     figure, axes = plt.subplots(rows, columns, figsize=figsize, squeeze=False, layout="constrained")
     masks = [*overlays, *[None] * (len(pictures) - len(overlays))]
     for ax in axes.flat:

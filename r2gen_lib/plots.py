@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -14,15 +13,11 @@ from matplotlib.figure import Figure
 
 from r2gen_lib.system_drawing import system_drawing
 
-if TYPE_CHECKING:
-    from r2gen_lib.data.study import Study
-
 __all__ = [
     "STYLE",
     "loss_curve",
     "picture_row",
     "score_bars",
-    "study_gallery",
     "system_drawing",
     "token_words",
 ]
@@ -44,24 +39,6 @@ _CURVES = {
     "held_out_loss": "held-out studies",
     "shuffled_loss": "held-out, shuffled pictures",
 }
-
-
-def study_gallery(studies: Sequence[Study], view: str = "frontal", columns: int = 4, lines: int = 4) -> Figure:
-    """Studies side by side: picture, id, MeSH codes and the first ``lines`` lines of the report.
-
-    A simulated picture says so in its title.
-    """
-    columns = max(1, min(columns, len(studies)))
-    rows = -(-len(studies) // columns)
-    figure, axes = _grid(rows, columns, height=2.7 + 0.17 * (lines + 2))
-    for ax, study in zip(axes.flat, studies, strict=False):
-        picture = study.picture(view)
-        _show(ax, picture.load())
-        kind = "simulated " if picture.simulated else ""
-        codes = _wrap("; ".join(study.mesh), 2)
-        ax.set_title(f"{study.id}, {kind}{view}\n{codes}", fontsize=8, parse_math=False)
-        ax.set_xlabel(_wrap(study.report, lines), fontsize=8, loc="left", parse_math=False)
-    return figure
 
 
 def picture_row(

@@ -245,9 +245,24 @@ def test_simulate_renders_what_was_asked_for(monkeypatch, empty_cache, capsys):
     monkeypatch.setattr(render, lambda chosen, *rest: seen.append((len(chosen), *rest)) or 1)
     assert cli.main(["simulate", "--limit", "2", "--split", "val", "--workers", "1", "--view", "lateral"]) == 0
     assert seen == [(2, "lateral", 1)]
-    assert capsys.readouterr().out.startswith("lateral: 2 simulated radiographs in ")
+    assert capsys.readouterr().out.startswith("2 simulated radiographs in ")
     assert cli.main(["simulate"]) == 0
-    assert [call[:2] for call in seen[1:]] == [(4, "frontal"), (4, "lateral")]
+    assert seen[1][:2] == (4, None)  # both views at once: they share the edited volume
+    assert capsys.readouterr().out.startswith("8 simulated radiographs in ")
+
+
+def test_simulate_coverage_lists_every_code_and_ends_with_the_percentage(capsys):
+    assert cli.main(["simulate", "--coverage"]) == 0
+    *rows, last = capsys.readouterr().out.strip().splitlines()
+    assert rows[0].split() == ["code", "count", "drawn", "as,", "or", "why", "not"]
+    assert any(row.startswith("No Indexing") and "not visible: the report was not coded" in row for row in rows)
+    assert any(row.split() == ["Scoliosis", "124", "Scoliosis"] for row in rows)
+    assert last.startswith("drawn: ") and 95 <= float(last.split("= ")[1].rstrip("%")) <= 100
+
+
+def test_simulate_coverage_is_of_every_report(capsys):
+    assert cli.main(["simulate", "--coverage", "--split", "test"]) == 2
+    assert "leave out --split, --limit and --view" in capsys.readouterr().err
 
 
 def test_pretrain_passes_its_options_on(monkeypatch, tmp_path, capsys):

@@ -38,6 +38,13 @@ def test_markdown_letters_in_a_report_are_not_read_as_markdown():
     assert table.splitlines()[2].count(" | ") == 1
 
 
+def test_report_table_holds_each_study_whole():
+    studies = [Study(f"CXR{n}", "train", "Clear * lungs. " * 40, {}, ("Opacity/lung/left", "Scar|x")) for n in (1, 2)]
+    head, rule, body = figures.report_table(studies).data.splitlines()
+    assert head == r"| CXR1: Opacity/lung/left; Scar\|x | CXR2: Opacity/lung/left; Scar\|x |"
+    assert rule == "|:---|:---|" and body.count(r"Clear \* lungs.") == 80
+
+
 def test_show_displays_one_small_picture_and_closes_the_figure(monkeypatch):
     shown = []
     monkeypatch.setattr("IPython.display.display", shown.append)

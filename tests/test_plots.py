@@ -10,11 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from r2gen_lib import plots
-from r2gen_lib.data.study import Picture, Study
 from r2gen_lib.system_drawing import PARTS
 
 PICTURE = np.tile(np.linspace(0, 255, 224).astype(np.uint8), (224, 1))
-LONG = "The cardiomediastinal silhouette is within normal limits and the lungs are clear. " * 6
 
 
 @pytest.fixture(autouse=True)
@@ -48,23 +46,6 @@ def check_readable(figure: Figure, overlaps: bool = False) -> None:
         for i, (text, box) in enumerate(items):
             for other, other_box in items[i + 1 :]:
                 assert not box.shrunk(0.98, 0.9).overlaps(other_box.shrunk(0.98, 0.9)), f"{text} on {other}"
-
-
-def study(number: int, mesh: tuple[str, ...]) -> Study:
-    picture = Picture("frontal", None, simulated=True, loader=lambda: PICTURE)
-    return Study(f"CXR{number}", "train", LONG, {}, mesh, (picture,))
-
-
-def test_gallery_names_the_study_and_says_that_it_is_simulated():
-    mesh = (
-        "Pleural Effusion/left/small",
-        "Pulmonary Atelectasis/lung/base/left/mild/streaky",
-        "Cardiomegaly",
-    )
-    figure = plots.study_gallery([study(1, mesh), study(2, ("normal",)), study(3, mesh)], columns=2)
-    check_readable(figure, overlaps=True)
-    titles = [ax.get_title() for ax in figure.axes]
-    assert titles[0].startswith("CXR1, simulated frontal") and "normal" in titles[1] and titles[3] == ""
 
 
 def test_picture_row_lays_masks_over_pictures():

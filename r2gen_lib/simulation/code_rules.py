@@ -234,7 +234,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         draw("Spinal Hardware", "spine"),
         left_out(RARE, "breast"),
         draw("Device", "left|right"),
-        draw("Foreign Body", pattern="multiple|scattered"),  # electrodes and leads on the skin, say the reports
+        draw("Foreign Body", pattern="scattered"),  # electrodes and leads on the skin, say the reports
     ),
     "Catheters, Indwelling": (left_out(RARE, "abdomen|thoracic vertebrae"), draw("Catheter")),
     "Tube, Inserted": (

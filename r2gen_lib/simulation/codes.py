@@ -20,7 +20,18 @@ from r2gen_lib.simulation.sides import one_side
 #: The zones that a finding's drawer knows; a code's other places are dropped. Names that are missing here have none.
 ZONES_OF = {
     **dict.fromkeys(
-        ("Atelectasis", "Opacity", "Consolidation", "Nodule", "Mass", "Calcified Granuloma", "Scar", "Lucency"),
+        (
+            "Atelectasis",
+            "Opacity",
+            "Consolidation",
+            "Nodule",
+            "Mass",
+            "Calcified Granuloma",
+            "Scar",
+            "Lucency",
+            "Bronchovascular Markings",
+            "Interstitial Markings",
+        ),
         LUNG_ZONES,
     ),
     "Volume Loss": ("upper lobe", "middle lobe", "lower lobe"),
@@ -28,7 +39,6 @@ ZONES_OF = {
     "Pleural Thickening": ("apex", "base"),
     "Calcified Lymph Nodes": ("hilum", "mediastinum"),
     "Enlarged Mediastinum": ("paratracheal",),
-    "Scoliosis": ("lumbar",),
     "Vertebral Deformity": ("lumbar",),
     "Spinal Hardware": ("neck", "lumbar"),
     "Device": ("heart",),
@@ -85,7 +95,8 @@ def findings_from_mesh(
           same finding, else what is usual (scattered: both), else from a draw that depends on ``study_id``, ``seed``
           and the finding's name alone.
         * The same finding, side and zone coded twice is drawn once, at the greater severity (a code without one
-          counts as 0.5); a bilateral finding takes in the left or right one of the same zone.
+          counts as 0.5); a bilateral finding takes in the left or right one of the same zone, and a study has one
+          scoliosis (its thoracic and lumbar curves are coded apart).
         * ``normal`` beside a finding contradicts it: an error if ``strict``, else the finding counts.
 
     Args:
@@ -155,13 +166,13 @@ def _zone(name: str, words: frozenset[str], rule: Rule) -> str:
 
 
 def _merged(findings: list[Finding]) -> tuple[Finding, ...]:
-    """Each (name, side, zone) once, at its greatest severity; bilateral takes in left and right."""
+    """Each (name, side, zone) once, at its greatest severity; bilateral takes in left and right; one scoliosis."""
     both = {(finding.name, finding.zone) for finding in findings if finding.side == "bilateral"}
     kept: dict[tuple[str, str, str], Finding] = {}
     for finding in findings:
         if (finding.name, finding.zone) in both:
             finding = replace(finding, side="bilateral")
-        key = (finding.name, finding.side, finding.zone)
+        key = (finding.name, "" if finding.name == "Scoliosis" else finding.side, finding.zone)
         if key not in kept or _rank(finding) > _rank(kept[key]):
             kept[key] = finding
     return tuple(kept.values())

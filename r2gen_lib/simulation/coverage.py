@@ -47,7 +47,7 @@ def _row(heading: str, rule: Rule, one_of_many: bool, count: int) -> tuple:
 
 def drawn_share(table: pd.DataFrame) -> tuple[int, int]:
     """How many occurrences are drawn, and how many a radiograph could show: their ratio is the coverage."""
-    visible = table[table["visible"]]
+    visible = table[table["visible"].astype(bool)]
     return int(visible.loc[visible["drawn as"] != "", "count"].sum()), int(visible["count"].sum())
 
 

@@ -7,52 +7,65 @@ import numpy as np
 from r2gen_lib.simulation.acquisition import Acquisition
 
 WATER_PER_MM = 0.0195  # attenuation of water at the beam's mean energy (about 70 keV)
+KNEE = 0.8  # grey level above which the display curve flattens, so that bone, fluid and metal stay apart
 _LETTERS = {
     "R": ("11110", "10001", "10001", "11110", "10100", "10010", "10001"),
     "L": ("10000", "10000", "10000", "10000", "10000", "10000", "11111"),
 }
 
 
-def develop(water_mm: np.ndarray, acquisition: Acquisition, view: str = "frontal") -> np.ndarray:
+def develop(
+    water_mm: np.ndarray, acquisition: Acquisition, view: str = "frontal", unedited_mm: np.ndarray | None = None
+) -> np.ndarray:
     """The detector's picture of what the beam went through.
 
     Args:
         water_mm: (S, S) millimetres of water that each ray met.
         view: decides where the side marker lies; each view has its own noise.
+        unedited_mm: the same of the patient without findings, any size. The range of grey levels is set by it, so that
+            a pacemaker or an effusion changes the picture where it is and nowhere else; by default ``water_mm``.
 
     Returns:
         uint8 (S, S); bright is dense, as radiologists read it.
     """
-    density = _detected(water_mm, acquisition, view)
-    level = np.clip(_displayed(density, water_mm, acquisition), 0, 1) ** 0.9
+    reference = water_mm if unedited_mm is None else unedited_mm
+    expected = _enhanced(_detected(reference, acquisition, None), acquisition)
+    body = expected[reference > 30]
+    low, high = np.percentile(body if body.size > 500 else expected, [0.8, 99.7])
+    shown = _enhanced(_detected(water_mm, acquisition, view), acquisition)
+    level = (shown - low) / (high - low + 1e-6) * 0.93 + 0.07
+    level = 0.5 + (level - 0.5) * acquisition.contrast + acquisition.brightness
+    level = np.clip(np.where(level > KNEE, 1 - (1 - KNEE) * np.exp((KNEE - level) / (1 - KNEE)), level), 0, 1) ** 0.9
     _put_marker(level, acquisition, view)
     _close_shutter(level, acquisition)
     return (level * 255).astype(np.uint8)
 
 
-def _detected(water_mm: np.ndarray, acquisition: Acquisition, view: str) -> np.ndarray:
-    """Logarithm of the quanta that the detector counts: what came straight, what was scattered, and chance."""
-    from scipy import ndimage
-
+def _detected(water_mm: np.ndarray, acquisition: Acquisition, view: str | None) -> np.ndarray:
+    """Logarithm of the quanta that the detector counts: straight, scattered and, where a view is given, by chance."""
     straight = np.exp(-WATER_PER_MM * water_mm)
-    wide = ndimage.zoom(ndimage.gaussian_filter(straight[::4, ::4], len(straight) / 50), 4, order=1)
-    quanta = acquisition.photons * (straight + acquisition.scatter * wide[: len(straight), : len(straight)] + 4e-4)
-    chance = np.random.default_rng([acquisition.noise_seed, view == "lateral"]).standard_normal(quanta.shape)
-    return -np.log(np.maximum(quanta + np.sqrt(quanta) * chance.astype(np.float32), 1) / acquisition.photons)
+    quanta = acquisition.photons * (straight + acquisition.scatter * _blurred(straight, len(straight) / 12.5) + 4e-4)
+    if view is not None:
+        chance = np.random.default_rng([acquisition.noise_seed, view == "lateral"]).standard_normal(quanta.shape)
+        quanta += np.sqrt(quanta) * chance
+    return -np.log(np.maximum(quanta, 1) / acquisition.photons)
 
 
-def _displayed(density: np.ndarray, water_mm: np.ndarray, acquisition: Acquisition) -> np.ndarray:
-    """Grey levels: the broad shading halved, edges enhanced, the body's own range stretched over the screen's."""
+def _enhanced(density: np.ndarray, acquisition: Acquisition) -> np.ndarray:
+    """The broad shading halved and edges enhanced, as digital systems do before they show a picture."""
     from scipy import ndimage
 
     size = len(density)
-    smooth = ndimage.zoom(ndimage.gaussian_filter(density[::4, ::4], size / 56), 4, order=1)[:size, :size]
     fine = density - ndimage.gaussian_filter(density, 1.6 * size / 224)
-    shown = density - 0.5 * smooth + acquisition.detail * 0.5 * fine
-    body = shown[water_mm > 30]
-    low, high = np.percentile(body if body.size > 1000 else shown, [0.8, 99.7])
-    level = np.clip((shown - low) / (high - low + 1e-6) * 0.93 + 0.07, 0, 1)
-    return 0.5 + (level - 0.5) * acquisition.contrast + acquisition.brightness
+    return density - 0.5 * _blurred(density, size / 14) + acquisition.detail * 0.5 * fine
+
+
+def _blurred(values: np.ndarray, sigma: float) -> np.ndarray:
+    """A wide Gaussian blur, worked out on a quarter of the grid."""
+    from scipy import ndimage
+
+    small = ndimage.gaussian_filter(values[::4, ::4], sigma / 4)
+    return ndimage.zoom(small, 4, order=1)[: len(values), : len(values)]
 
 
 def _put_marker(level: np.ndarray, acquisition: Acquisition, view: str) -> None:

@@ -8,34 +8,14 @@ from functools import lru_cache
 import numpy as np
 
 from r2gen_lib.simulation.findings import Finding
-from r2gen_lib.simulation.geometry import (
-    SOFT_TISSUE,
-    Box,
-    Edit,
-    ball_box,
-    box_grid,
-    coarse_grid,
-    curves,
-    distance_mm,
-    lung_height,
-    lung_root,
-    noise_crop,
-    open_places,
-    sigmoid,
-    tubes,
-)
-from r2gen_lib.simulation.thorax import LOBES, VOXEL_MM, Thorax, bounding_box
+from r2gen_lib.simulation.geometry import SOFT_TISSUE, Box, Edit, ball_box, box_grid, distance_mm, noise_crop
+from r2gen_lib.simulation.lung_places import lung_height, lung_root, open_places
+from r2gen_lib.simulation.strands import curves, tubes
+from r2gen_lib.simulation.thorax import VOXEL_MM, Thorax, bounding_box
 
 MANY = {"multiple", "scattered", "diffuse"}
-#: Lobes that a lobar finding may fill: zone -> organ number, by side. A code of another zone says which are nearest.
-_LOBES = {
-    "left": {"upper lobe": LOBES["left upper"], "lingula": LOBES["left upper"], "lower lobe": LOBES["left lower"]},
-    "right": {
-        "upper lobe": LOBES["right upper"],
-        "middle lobe": LOBES["right middle"],
-        "lower lobe": LOBES["right lower"],
-    },
-}
+#: What a consolidation fills where its code names no zone.
+_LOBES = {"left": ("upper lobe", "lingula", "lower lobe"), "right": ("upper lobe", "middle lobe", "lower lobe")}
 #: Where a lobe that loses its air folds to, seen from the root: (up, front, outwards).
 _COLLAPSES = {
     "upper lobe": (1.0, 0.25, 0.22),
@@ -48,7 +28,7 @@ _COLLAPSES = {
 
 def place(thorax: Thorax, finding: Finding, rng: np.random.Generator, depth_mm=(8.0, 40.0)) -> np.ndarray:
     voxels = open_places(thorax, finding.side, finding.zone, depth_mm)
-    return voxels[rng.integers(len(voxels))]
+    return voxels[rng.integers(len(voxels))] + rng.uniform(-0.5, 0.5, 3).astype(np.float32)
 
 
 def apart(thorax: Thorax, finding: Finding, rng: np.random.Generator, count: int, depth_mm) -> list[np.ndarray]:
@@ -65,11 +45,16 @@ def in_lung(thorax: Thorax, side: str, box: Box) -> np.ndarray:
     return (lobe >= 12) if side == "right" else (lobe == 10) | (lobe == 11)
 
 
+def within(box: Box, other: Box) -> Box:
+    return tuple(slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(box, other, strict=True))
+
+
 def atelectasis(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
     if finding.zone in _COLLAPSES and not {"streaky", "focal"} & set(finding.pattern):
         return [_collapse(thorax, finding, rng)]
     zoned = finding if finding.zone else replace(finding, zone="base")
-    count = 1 + int(rng.random() < 0.35 + 0.5 * finding.severity) + int(finding.severity > 0.7 or bool(MANY & set(finding.pattern)))
+    many = finding.severity > 0.7 or bool(MANY & set(finding.pattern))
+    count = 1 + int(rng.random() < 0.35 + 0.5 * finding.severity) + int(many)
     return [_plate(thorax, zoned, rng, centre) for centre in apart(thorax, zoned, rng, count, (10.0, 35.0))]
 
 
@@ -90,8 +75,7 @@ def _collapse(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> Edi
     up, front, out = _COLLAPSES[finding.zone]
     axis = np.array([up, front, out if finding.side == "left" else -out]) + rng.normal(0, 0.08, 3)
     axis /= np.linalg.norm(axis)
-    lung = thorax.lung_box(finding.side)
-    box, root = lung, lung_root(thorax, finding.side)
+    box, root = thorax.lung_box(finding.side), lung_root(thorax, finding.side)
     offsets = [VOXEL_MM * (grid - c).astype(np.float32) for grid, c in zip(box_grid(box), root, strict=True)]
     along = sum(offset * np.float32(a) for offset, a in zip(offsets, axis, strict=True))
     # width across the wedge as the frontal view sees it; it runs through the lung from front to back
@@ -121,7 +105,7 @@ def opacity(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[
 def _cloud(thorax: Thorax, finding: Finding, rng, centre, radius_mm: float, peak: float, ragged: float) -> Edit:
     """Air spaces partly filled: lumpy, denser in the middle, its border nowhere to be pinned down."""
     stretch = np.array([rng.uniform(0.8, 1.1), 1.5, rng.uniform(0.9, 1.25)])
-    box = _within(ball_box(thorax, centre, radius_mm * 1.9), thorax.lung_box(finding.side))
+    box = within(ball_box(thorax, centre, radius_mm * 1.9), thorax.lung_box(finding.side))
     distance = distance_mm(box, centre, stretch) / radius_mm
     inside = 1.1 - distance + ragged * 0.6 * noise_crop(distance.shape, 14.0, rng)
     weight = np.clip(inside * 1.6, 0, 1) if ragged > 0.2 else np.clip(inside * 4, 0, 1)
@@ -143,23 +127,18 @@ def _streaks(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list
     return [_cloud(thorax, finding, rng, centre, 26 + 10 * finding.severity, 0.35, 0.4), bands]
 
 
-def _within(box: Box, other: Box) -> Box:
-    return tuple(slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(box, other, strict=True))
-
-
 @lru_cache(maxsize=5)
 def _lobe_box(thorax: Thorax, number: int) -> Box:
     return bounding_box(thorax.lobe == number)
 
 
 def consolidation(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
-    lobes = _LOBES[finding.side]
     if not finding.zone:
-        finding = replace(finding, zone=str(rng.choice(list(lobes))))
+        finding = replace(finding, zone=str(rng.choice(_LOBES[finding.side])))
     centre = place(thorax, finding, rng, (8.0, 35.0))
-    number = lobes.get(finding.zone, int(thorax.lobe[tuple(centre.astype(int))]))
+    number = int(thorax.lobe[tuple(centre.astype(int))])
     radius = 32 + 28 * finding.severity
-    box = _within(ball_box(thorax, centre, radius * 1.4), _lobe_box(thorax, number))
+    box = within(ball_box(thorax, centre, radius * 1.4), _lobe_box(thorax, number))
     distance = distance_mm(box, centre, (1.0, 1.25, 1.0))
     filled = np.clip((radius * (1 + 0.16 * noise_crop(distance.shape, 16.0, rng)) - distance) / 9 + 0.5, 0, 1)
     weight = filled * (thorax.lobe[box] == number)  # the fissure holds it up: a sharp edge there
@@ -174,30 +153,34 @@ def _keep_bronchi_open(thorax: Thorax, finding: Finding, rng, centre, box: Box, 
     starts = np.repeat(lung_root(thorax, finding.side)[None], 4, axis=0)
     points, _, along = curves(starts, (starts + ends) / 2 + rng.normal(0, 3, (4, 3)), ends)
     where, air = tubes(thorax, points, 3.4 - 1.4 * along)
-    both = _within(box, where)
+    both = within(box, where)
     if all(part.start < part.stop for part in both):
-        ours, theirs = (tuple(slice(p.start - o.start, p.stop - o.start) for p, o in zip(both, b, strict=True)) for b in (box, where))
+        ours = tuple(slice(p.start - o.start, p.stop - o.start) for p, o in zip(both, box, strict=True))
+        theirs = tuple(slice(p.start - o.start, p.stop - o.start) for p, o in zip(both, where, strict=True))
         weight[ours] *= 1 - air[theirs]
 
 
 def nodule(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
     many = bool(MANY & set(finding.pattern))
-    count = int(rng.integers(3, 7)) if many else 1
     edits = []
-    for centre in apart(thorax, finding, rng, count, (8.0, 40.0)):
+    for centre in apart(thorax, finding, rng, int(rng.integers(3, 7)) if many else 1, (8.0, 40.0)):
         radius = 4.5 + 9.5 * finding.severity * (rng.uniform(0.6, 1.0) if many else 1.0)
-        box = ball_box(thorax, centre, radius + 3)
-        distance = distance_mm(box, centre, rng.uniform(0.92, 1.08, 3))
-        weight = np.clip((radius - distance) / VOXEL_MM + 0.5, 0, 1) * (thorax.lobe[box] > 0)
-        edits.append(Edit(finding, box, weight.astype(np.float32), 200.0))  # old nodules hold a little calcium
+        edits.append(_ball(thorax, finding, rng, centre, radius, 200.0))  # old nodules hold a little calcium
     return edits
+
+
+def _ball(thorax: Thorax, finding: Finding, rng: np.random.Generator, centre, radius_mm: float, target: float) -> Edit:
+    box = ball_box(thorax, centre, radius_mm + 3)
+    distance = distance_mm(box, centre, rng.uniform(0.92, 1.08, 3))
+    weight = np.clip((radius_mm - distance) / VOXEL_MM + 0.5, 0, 1) * in_lung(thorax, finding.side, box)
+    return Edit(finding, box, weight.astype(np.float32), target)
 
 
 def mass(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
     """A lump of several merged balls: its outline is lobulated but sharp."""
     radius = 16.0 + 14.0 * finding.severity
-    centre = place(thorax, finding, rng, (14.0, 60.0))
-    box = _within(ball_box(thorax, centre, radius * 1.3 + 4), thorax.lung_box(finding.side))
+    centre = place(thorax, finding, rng, (4.0 if finding.zone == "hilum" else 14.0, 60.0))
+    box = within(ball_box(thorax, centre, radius * 1.3 + 4), thorax.lung_box(finding.side))
     depth = 0.86 * radius - distance_mm(box, centre, rng.uniform(0.9, 1.1, 3))
     for _ in range(5):
         towards = rng.normal(0, 1, 3)
@@ -208,32 +191,28 @@ def mass(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edi
 
 
 def granuloma(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
-    count = int(rng.integers(3, 8)) if MANY & set(finding.pattern) else 1
     edits = []
+    count = int(rng.integers(3, 8)) if MANY & set(finding.pattern) else 1
     for centre in apart(thorax, finding, rng, count, (6.0, 40.0)):
         radius = 2.3 + 2.0 * finding.severity + rng.uniform(0, 0.4)
-        box = ball_box(thorax, centre, radius + 3)
-        distance = distance_mm(box, centre, rng.uniform(0.9, 1.1, 3))
-        weight = np.clip((radius - distance) / VOXEL_MM + 0.5, 0, 1)
-        edits.append(Edit(finding, box, weight.astype(np.float32), 3000.0))
+        edits.append(_ball(thorax, finding, rng, centre, radius, 3000.0))
     return edits
 
 
 def scar(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
-    """Coarse stiff strands, fanning from a knot under the pleura towards the root; at the apex also a pleural cap."""
+    """Coarse stiff strands that run from knots under the pleura towards the root; at the apex also a pleural cap."""
     zoned = finding if finding.zone else replace(finding, zone=str(rng.choice(["apex", "apex", "base"])))
-    count = 4 + round(4 * finding.severity)
-    knot = place(thorax, zoned, rng, (4.0, 14.0))
+    count = 5 + round(4 * finding.severity)
+    knot = place(thorax, zoned, rng, (6.0, 20.0))
     towards = lung_root(thorax, finding.side) - knot
     towards /= np.linalg.norm(towards)
-    starts = knot + rng.normal(0, 1.5, (count, 3)) - 2 * towards
-    ways = towards + rng.normal(0, 0.42, (count, 3)) * [1, 0.5, 1]
-    ends = starts + rng.uniform(7, 13 + 6 * finding.severity, (count, 1)) * ways
+    starts = knot + rng.normal(0, [4, 4, 6], (count, 3))
+    ends = starts + rng.uniform(6, 11 + 5 * finding.severity, (count, 1)) * (towards + rng.normal(0, 0.5, (count, 3)))
     points, _, along = curves(starts, (starts + ends) / 2 + rng.normal(0, 1.2, (count, 3)), ends)
-    points += rng.normal(0, 0.22, points.shape)
-    thick = (1.5 + 0.9 * finding.severity) * (1.25 - 0.75 * along)
-    box, weight = tubes(thorax, points, thick, deep_mm=9)
-    edits = [Edit(zoned, box, weight * in_lung(thorax, finding.side, box), 120.0)]
+    points += rng.normal(0, 0.25, points.shape)
+    box, weight = tubes(thorax, points, (1.4 + 0.9 * finding.severity) * (1.2 - 0.7 * along), deep_mm=9)
+    haze = _cloud(thorax, zoned, rng, knot + 4 * towards, 13 + 8 * finding.severity, 0.28, 0.4)
+    edits = [haze, Edit(zoned, box, weight * in_lung(thorax, finding.side, box), 120.0)]
     return edits + ([_cap(thorax, zoned, rng)] if zoned.zone == "apex" else [])
 
 
@@ -248,48 +227,6 @@ def _cap(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> Edit:
     return Edit(finding, box, (weight * in_lung(thorax, finding.side, box)).astype(np.float32), 40.0)
 
 
-def bulla(thorax: Thorax, finding: Finding, rng: np.random.Generator, centre, radius_mm: float) -> list[Edit]:
-    """A space of nothing but air in a hair-thin wall: first the air, then the wall."""
-    box = _within(ball_box(thorax, centre, radius_mm * 1.3 + 4), thorax.lung_box(finding.side))
-    depth = radius_mm - distance_mm(box, centre, (1.0, 1.25, 1.0))
-    uneven = noise_crop(depth.shape, 26.0, rng)
-    depth += 0.13 * radius_mm * uneven
-    inside = in_lung(thorax, finding.side, box)
-    air = np.clip(depth / VOXEL_MM + 0.5, 0, 1) * inside
-    wall = np.clip(1 - np.abs(depth) / VOXEL_MM, 0, 1) * np.clip(0.55 - 0.25 * uneven, 0.2, 0.8) * inside
-    return [Edit(finding, box, air.astype(np.float32), -1000.0), Edit(finding, box, wall.astype(np.float32), -50.0)]
-
-
-def lucency(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
-    return bulla(thorax, finding, rng, place(thorax, finding, rng, (14.0, 50.0)), 16 + 20 * finding.severity)
-
-
-def emphysema(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
-    edits = []
-    for side in (finding.side,) if finding.side else ("left", "right"):
-        lung = thorax.lung_box(side)
-        box = (slice(lung[0].start + int(0.4 * (lung[0].stop - lung[0].start)), lung[0].stop), lung[1], lung[2])
-        upper = sigmoid((lung_height(thorax, side, box) - 0.55) / 0.05)
-        patchy = np.clip(0.85 + 0.3 * noise_crop([p.stop - p.start for p in box], 22.0, rng), 0, 1)
-        weight = (0.5 + 0.5 * finding.severity) * upper * patchy * in_lung(thorax, side, box)
-        edits.append(Edit(finding, box, weight.astype(np.float32), -995.0))  # the small vessels go with the walls
-        apical = replace(finding, side=side, zone="apex")
-        for centre in apart(thorax, apical, rng, 1 + round(2 * finding.severity), (2.0, 20.0)):
-            for part in bulla(thorax, apical, rng, centre, rng.uniform(9, 14) + 8 * finding.severity):
-                edits.append(replace(part, finding=finding))
-    return [*edits, _low_diaphragm(thorax, finding)]
-
-
-def _low_diaphragm(thorax: Thorax, finding: Finding) -> Edit:
-    """The trapped air pushes the diaphragm down a little; what was drawn in the lungs is the ground truth."""
-    z, _, _ = coarse_grid(thorax)
-    lung = thorax.lung_box("both")[0]
-    height = (z - lung.start) / (lung.stop - lung.start)
-    down = (6 + 10 * finding.severity) / VOXEL_MM * np.clip(np.where(height < 0.2, 1 + height, 1.5 - 1.5 * height), 0, 1)
-    point = tuple(slice(0, 1) for _ in range(3))
-    return Edit(finding, point, np.zeros((1, 1, 1), np.float32), shift=(0, -down.astype(np.float32)))
-
-
 DRAWERS = {
     "Atelectasis": atelectasis,
     "Opacity": opacity,
@@ -298,6 +235,4 @@ DRAWERS = {
     "Mass": mass,
     "Calcified Granuloma": granuloma,
     "Scar": scar,
-    "Emphysema": emphysema,
-    "Lucency": lucency,
 }

@@ -8,7 +8,8 @@ from functools import lru_cache
 import numpy as np
 
 from r2gen_lib.simulation.findings import Finding
-from r2gen_lib.simulation.geometry import WATER, Box, Edit, diaphragm, distance_mm, hilum, sigmoid, smooth_noise
+from r2gen_lib.simulation.geometry import SOFT_TISSUE, WATER, Box, Edit, distance_mm, sigmoid, smooth_noise
+from r2gen_lib.simulation.lung_places import diaphragm, lung_root
 from r2gen_lib.simulation.thorax import VOXEL_MM, Thorax
 
 MARGIN = 2  # voxels around the lung's box, so that its half-filled border voxels can change too
@@ -21,9 +22,11 @@ class Hemithorax:
 
     Attributes:
         box: the lung's box with ``MARGIN``.
-        place: int, (3, N) where each voxel lies in the box, in rising order of height.
+        place: int, where each voxel lies in the flattened box, in rising order of height.
+        plane: int, the plane of the box it is in.
         up_mm: height above the lung's lowest point.
         dome_mm: height above the diaphragm, on the same vertical.
+        back_mm: distance from the lung's most posterior plane.
         across: 0 beside the mediastinum to 1 at the lateral wall.
         wall_mm: distance to the chest wall: not to mediastinum, fissures or diaphragm.
         side_mm: distance to the lateral wall alone, not to back and apex.
@@ -33,8 +36,10 @@ class Hemithorax:
 
     box: Box
     place: np.ndarray
+    plane: np.ndarray
     up_mm: np.ndarray
     dome_mm: np.ndarray
+    back_mm: np.ndarray
     across: np.ndarray
     wall_mm: np.ndarray
     side_mm: np.ndarray
@@ -42,22 +47,25 @@ class Hemithorax:
     below: np.ndarray
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(part.stop - part.start for part in self.box)
+
+    @property
     def height(self) -> np.ndarray:
-        """0 at the lung's lowest point, 1 at its apex."""
-        return self.up_mm / self.up_mm[-1]
+        """(planes,): 0 at the lung's lowest point, 1 at its apex."""
+        return (np.arange(self.shape[0], dtype=np.float32) - MARGIN) / (self.shape[0] - 2 * MARGIN)
 
     def edit(self, finding: Finding, weight: np.ndarray, target: float | np.ndarray, add: bool = False) -> Edit:
         """The edit that gives each lung voxel its ``weight``, in the smallest stack of planes that holds them all."""
-        some = np.flatnonzero(weight > 0.003)
-        used = slice(some[0], some[-1] + 1) if len(some) else slice(0, 1)
-        z, y, x = self.place[:, used]
-        low, high = int(z[0]), int(z[-1]) + 1
-        shape = (high - low, *(part.stop - part.start for part in self.box[1:]))
+        used = np.flatnonzero(weight > 0.003)
+        low, high = (int(self.plane[used[0]]), int(self.plane[used[-1]]) + 1) if len(used) else (0, 1)
+        shape = (high - low, *self.shape[1:])
+        place = self.place[used] - low * shape[1] * shape[2]
         volume = np.zeros(shape, np.float32)
-        volume[z - low, y, x] = weight[used]
+        volume.reshape(-1)[place] = weight[used]
         if isinstance(target, np.ndarray):
-            values, target = target, np.zeros(shape, np.float32)
-            target[z - low, y, x] = values[used]
+            values, target = target[used], np.zeros(shape, np.float32)
+            target.reshape(-1)[place] = values
         box = (slice(self.box[0].start + low, self.box[0].start + high), *self.box[1:])
         return Edit(finding, box, volume, target, add)
 
@@ -74,22 +82,24 @@ def hemithorax(thorax: Thorax, side: str) -> Hemithorax:
     lung = thorax.lung(side)[box]
     closed = ndimage.binary_closing(lung, iterations=3)  # its vessels belong to it
     border = ndimage.binary_dilation(closed) & (thorax.hu[box] < -150) & (thorax.organ[box] != TRACHEA)
-    place = np.array(np.nonzero(closed | (border & (thorax.lobe[box] == 0))))
+    space = closed | (border & (thorax.lobe[box] == 0))
     lateral, behind = _walls(closed if side == "left" else closed[:, :, ::-1])
     if side == "right":
         lateral, behind = lateral[:, :, ::-1], behind[:, :, ::-1]
-    z, y, x = place
+    z, y, x = np.nonzero(space)
     across = (x - MARGIN) / (inner[2].stop - inner[2].start)
     below = np.concatenate([[0], np.cumsum(lung.sum((1, 2)))])
     values = (
         (z - MARGIN) * VOXEL_MM,
         (z + box[0].start - diaphragm(thorax, side)[box[1], box[2]][y, x]) * VOXEL_MM,
+        (y - MARGIN) * VOXEL_MM,
         across if side == "left" else 1 - across,
         ndimage.distance_transform_edt(~(lateral | behind), sampling=VOXEL_MM)[z, y, x],
         ndimage.distance_transform_edt(~lateral, sampling=VOXEL_MM)[z, y, x],
-        distance_mm(box, np.array(hilum(thorax, side)))[z, y, x],
+        distance_mm(box, lung_root(thorax, side))[z, y, x],
     )
-    return Hemithorax(box, place, *(value.astype(np.float32) for value in values), below / below[-1])
+    values = (value.astype(np.float32) for value in values)
+    return Hemithorax(box, np.flatnonzero(space), z, *values, below=below / below[-1])
 
 
 def _walls(lung: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -99,7 +109,7 @@ def _walls(lung: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     outline = np.maximum.accumulate(lung[::-1], axis=0)[::-1]
     lateral = ~np.maximum.accumulate(outline[:, :, ::-1], axis=2)[:, :, ::-1]
-    behind = ~np.maximum.accumulate(outline, axis=1)
+    behind = ~np.maximum.accumulate(outline, axis=1) & outline.any(1, keepdims=True)
     return lateral & outline.any(2, keepdims=True), behind
 
 
@@ -110,21 +120,24 @@ def effusion(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list
     share = 0.02 + 0.5 * severity**1.5 + rng.uniform(-0.008, 0.008)
     level = np.interp(share, chest.below, np.arange(len(chest.below))) * VOXEL_MM - MARGIN * VOXEL_MM
     level = level + rng.normal(0, 5) * (chest.across - 0.5)  # a patient never sits quite upright
-    meniscus = (24 + 36 * severity) * (0.3 + 0.7 * chest.across) * np.exp(chest.wall_mm / -12)
+    level += (0.3 - 0.2 * severity) * (60 - chest.back_mm)  # a little fluid lies behind
+    meniscus = (14 + 14 * severity) * np.exp(chest.wall_mm / -18) + (24 + 26 * severity) * np.exp(chest.side_mm / -13)
     above_level = chest.up_mm - level - meniscus
-    above_film = chest.dome_mm - (4 + 16 * severity) - 0.3 * meniscus
+    above_film = chest.dome_mm - 22 * max(severity - 0.25, 0) - 0.3 * meniscus
     weight = np.clip(0.5 - np.minimum(above_level, above_film) / 4, 0, 1)
-    return [chest.edit(replace(finding, zone=""), weight, WATER)]
+    return [chest.edit(finding, weight, WATER)]
 
 
 def blunted_angle(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
     """The angle between diaphragm and lateral wall filled, and the lowest of the gutter behind: no level in sight."""
     chest = hemithorax(thorax, finding.side)
-    deep = 20 + 16 * finding.severity + rng.uniform(-2, 2)
-    fill = deep * np.exp(-((chest.side_mm / (10 + 5 * finding.severity)) ** 2))
-    behind = 0.7 * deep * np.exp(chest.wall_mm / -8) * (chest.up_mm < 60)
-    weight = np.clip((np.maximum(fill, behind) - chest.dome_mm) / 4 + 0.5, 0, 1)
-    return [chest.edit(replace(finding, zone=""), weight * (chest.up_mm < 100), WATER)]
+    deep = 34 + 22 * finding.severity + rng.uniform(-2, 2)
+    hind = np.clip((140 - chest.back_mm) / 30, 0, 1)
+    beside = np.exp(chest.side_mm / -(11 + 5 * finding.severity))
+    behind = 0.5 * np.exp(chest.wall_mm / -8) * np.clip(4 * chest.across - 1, 0, 1)
+    fill = deep * hind * np.maximum(beside, behind)
+    weight = np.clip((fill - chest.dome_mm) / 4 + 0.5, 0, 1) * np.clip(fill / 3 - 1, 0, 1)
+    return [chest.edit(finding, weight, WATER)]
 
 
 def pneumothorax(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
@@ -133,8 +146,10 @@ def pneumothorax(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> 
     severity = finding.severity
     shrunk = 0.06 + 0.12 * severity + 0.24 * severity**3 + rng.uniform(-0.01, 0.01)
     part = shrunk * sigmoid((chest.height - 0.75 + 0.75 * severity) * 7)  # a small one stays at the apex
-    outside = part / (1 - part) * chest.hilum_mm - chest.wall_mm  # mm beyond the shrunken lung's surface
-    line = np.clip(1.25 - np.abs(outside) / 2, 0, 1) * np.clip(part * 40 - 0.4, 0, 1)
+    outside = (part / (1 - part))[chest.plane] * chest.hilum_mm - chest.wall_mm  # mm beyond the lung's new surface
+    lifted = 0.7 * severity**3 * chest.hilum_mm - chest.dome_mm  # a collapsed lung rests on no diaphragm
+    outside = np.maximum(outside, lifted)
+    line = np.clip(1.25 - np.abs(outside) / 2, 0, 1) * np.clip(40 * part - 0.4, 0, 1)[chest.plane]
     air = np.maximum(np.clip(outside / 1.5 + 0.5, 0, 1), line)
     # The same tissue in less room: a low weight, because the shrunken lung is not what the mask is about.
     denser = 10 * (30 + 130 * severity + 290 * severity**4)
@@ -148,19 +163,22 @@ def pleural_thickening(thorax: Thorax, finding: Finding, rng: np.random.Generato
     """A cap over the apex, or a band along the lateral chest wall."""
     chest = hemithorax(thorax, finding.side)
     apical = rng.random() < 0.5  # always drawn, so that naming the zone changes nothing else
-    middle = rng.uniform(0.3, 0.4)
+    middle = rng.uniform(0.3, 0.4) + 0.25 * (finding.zone == "upper lobe")
     apical = finding.zone == "apex" or (apical and not finding.zone)
-    z, y, _ = chest.place
-    lumps = smooth_noise((z.max() + 1, y.max() + 1), 22, rng)[z, y]
+    planes, rows, columns = chest.shape
+    lumps = smooth_noise((planes, rows), 22, rng)
+    height = chest.height[:, None]
     if apical:
-        deep = (6 + 9 * finding.severity) * np.clip((chest.height - 0.8) / 0.1, 0, 1) * (1 + 0.25 * lumps)
+        deep = (8 + 10 * finding.severity) * np.clip((height - 0.8) / 0.1, 0, 1) * (1 + 0.25 * lumps)
         distance = chest.wall_mm
     else:
-        deep = (4 + 7 * finding.severity) * (1 + 0.15 * lumps) * np.exp(-(((chest.height - middle) / 0.3) ** 6))
-        deep *= np.clip((chest.across - 0.45) / 0.25, 0, 1)
+        deep = (4 + 7 * finding.severity) * np.exp(-(((height - middle) / 0.3) ** 6)) * (1 + 0.15 * lumps)
         distance = chest.side_mm
+    deep = deep.astype(np.float32).reshape(-1)[chest.place // columns]
+    if not apical:
+        deep *= np.clip((chest.across - 0.45) / 0.25, 0, 1)  # beside the lung, not before it
     weight = np.clip((deep - distance) / 2 + 0.5, 0, 1) * (deep > 1)
-    return [chest.edit(replace(finding, zone="apex" if apical else ""), weight, 40.0)]
+    return [chest.edit(replace(finding, zone="apex") if apical else finding, weight, SOFT_TISSUE)]
 
 
 DRAWERS = {

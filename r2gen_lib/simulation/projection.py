@@ -63,32 +63,35 @@ def slabs_of(density: np.ndarray, view: str) -> np.ndarray:
 
 
 @lru_cache(maxsize=4)
-def _unedited(thorax: Thorax, view: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _parts(thorax: Thorax, view: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Slabs of the CT without its soft tissue, of that soft tissue, and of the breasts that may be added."""
     density = thorax.density
     soft = np.where(thorax.soft, density, 0)
     return slabs_of(density - soft, view), slabs_of(soft, view), slabs_of(thorax.breasts, view)
 
 
-def slabs_with_edits(thorax: Thorax, hu: np.ndarray, touched: list[Box], acquisition: Acquisition, view: str):
-    """Attenuation of the edited chest in slabs across the beam; only what edits touched is worked out anew.
+def slabs_unedited(thorax: Thorax, acquisition: Acquisition, view: str) -> np.ndarray:
+    """Attenuation of the patient's chest, before any finding, in slabs across the beam."""
+    rest, soft, breasts = _parts(thorax, view)
+    slabs = rest + np.float32(acquisition.soft_tissue) * soft
+    return slabs + np.float32(acquisition.breast) * breasts if acquisition.breast else slabs
+
+
+def put_edits(slabs: np.ndarray, thorax: Thorax, hu: np.ndarray, touched: list[Box], view: str) -> np.ndarray:
+    """``slabs`` with what edits changed; only what they touched is worked out anew.
 
     Args:
         hu: the edited volume (Z, Y, X).
         touched: the boxes outside which ``hu`` is the CT's.
     """
-    rest, soft, breasts = _unedited(thorax, view)
-    slabs = rest + np.float32(acquisition.soft_tissue) * soft
-    if acquisition.breast:
-        slabs += np.float32(acquisition.breast) * breasts
+    slabs = slabs.copy()
     axis = _AXIS[view]
     for box in _joined(touched):
         start, stop = box[axis].start // SLAB, min(-(-box[axis].stop // SLAB), len(slabs))
         part = list(box)
         part[axis] = slice(start * SLAB, stop * SLAB)
         change = slabs_of(attenuation(hu[tuple(part)]) - thorax.density[tuple(part)], view)
-        across = [slice(start, stop), part[0], part[2] if view == "frontal" else part[1]]
-        slabs[tuple(across)] += change
+        slabs[start:stop, part[0], part[3 - axis]] += change
     return slabs
 
 
@@ -150,9 +153,11 @@ def _bent(thorax: Thorax, acquisition: Acquisition, view: str, shifts: np.ndarra
     habitus = torch.tensor(acquisition.habitus, dtype=torch.float32)
     mm = torch.einsum("ij,jdrc->idrc", rotation, mm) / habitus[:, None, None, None]
     voxel = mm / VOXEL_MM + torch.tensor(middle, dtype=torch.float32)[:, None, None, None]
-    warp = torch.from_numpy(acquisition.warp_mm)[None] / VOXEL_MM
-    warp = F.interpolate(warp, size=(15, 15, 15), mode="trilinear", align_corners=True)
-    voxel = voxel - _read(thorax, warp, voxel)
+    finer = _spread(25, acquisition.warp_mm.shape[1])  # smooth between its few points: no creases
+    warp = torch.from_numpy(acquisition.warp_mm) / VOXEL_MM
+    for _ in range(3):
+        warp = torch.tensordot(warp, finer, dims=([1], [1]))  # takes the first axis left, puts the finer one last
+    voxel = voxel - _read(thorax, warp[None], voxel)
     moved = _breath(thorax) * np.float32(acquisition.breath_mm / VOXEL_MM)
     if shifts is not None:
         moved = moved + shifts
@@ -195,11 +200,10 @@ def _breath(thorax: Thorax) -> np.ndarray:
 
 
 @lru_cache(maxsize=8)
-def _spread(size: int) -> torch.Tensor:
-    """(size, 24): a value at each of ``size`` pixels as a smooth mixture of the values at the rays that were bent."""
-    basis = torch.eye(_RAYS)[None, None]
-    wide = F.interpolate(basis, size=(size, _RAYS), mode="bicubic", align_corners=True)
-    return wide[0, 0].contiguous()
+def _spread(size: int, points: int = _RAYS) -> torch.Tensor:
+    """(size, points): values at ``size`` places as smooth mixtures of the values at a few, from edge to edge."""
+    basis = torch.eye(points)[None, None]
+    return F.interpolate(basis, size=(size, points), mode="bicubic", align_corners=True)[0, 0].contiguous()
 
 
 def project(slabs: np.ndarray, rays: Rays, size: int, first: int = 0) -> np.ndarray:

@@ -39,7 +39,7 @@ REPORT_WORDS = {
     "Volume Loss": ("volume loss", "loss of volume", "loss of lung volume", "shift", "deviat", "lobectomy"),
     "Enlarged Hilum": ("hilar", "hilum", "hila", "pulmonary arter"),
     "Epicardial Fat": ("fat",),
-    "Scoliosis": ("scolio", "curvature", "convex"),
+    "Scoliosis": ("scolio", "dextro", "levo", "curvature", "convex"),
     "Rib Fracture": ("rib",),
     "Clavicle Fracture": ("clavic",),
     "Device": ("pacemaker", "pacer", "generator", "icd", "aicd", "defibrillator", "device", "stimulator"),

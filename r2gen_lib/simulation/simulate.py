@@ -16,7 +16,7 @@ from r2gen_lib.simulation.detector import develop
 from r2gen_lib.simulation.edits import draw
 from r2gen_lib.simulation.findings import FINDING_NAMES, Finding
 from r2gen_lib.simulation.geometry import COARSE, Edit
-from r2gen_lib.simulation.projection import VIEWS, Rays, project, project_box, rays_of, slabs_with_edits
+from r2gen_lib.simulation.projection import VIEWS, Rays, project, project_box, put_edits, rays_of, slabs_unedited
 from r2gen_lib.simulation.thorax import VOXEL_MM, Thorax, load_thorax
 
 if TYPE_CHECKING:
@@ -134,9 +134,10 @@ class Patient:
         if view not in VIEWS:
             raise SimulationError(f"view {view!r}: expected one of {', '.join(VIEWS)}.")
         rays = rays_of(self.thorax, self.acquisition, view, self.shifts)
+        plain = slabs_unedited(self.thorax, self.acquisition, view)
         touched = [edit.box for edit in self.edits if edit.shift is None]
-        slabs = slabs_with_edits(self.thorax, self.hu, touched, self.acquisition, view)
-        picture = develop(project(slabs, rays, SIZE), self.acquisition, view)
+        water_mm = project(put_edits(plain, self.thorax, self.hu, touched, view), rays, SIZE)
+        picture = develop(water_mm, self.acquisition, view, project(plain, rays, SIZE // 4))
         return Simulated(picture, self._truth(rays, truth_size) if truth else (), view)
 
     def _truth(self, rays: Rays, size: int) -> tuple[Truth, ...]:

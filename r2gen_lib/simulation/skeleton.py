@@ -10,7 +10,7 @@ import numpy as np
 from r2gen_lib.simulation.geometry import Box, box_grid
 from r2gen_lib.simulation.thorax import BONES, VOXEL_MM, Thorax, bounding_box
 
-L2, T12, T1, C7 = 30, 32, 43, 44  # organ numbers of vertebrae; they grow by one to the head
+L2, L1, T12, T1, C7 = 30, 31, 32, 43, 44  # organ numbers of vertebrae; they grow by one to the head
 FIRST_RIB = {"left": 92, "right": 104}
 CLAVICLE = {"left": 73, "right": 74}
 MUSCLE = 50.0  # Hounsfield units of what surrounds bone

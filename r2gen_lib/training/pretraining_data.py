@@ -42,7 +42,7 @@ def coded_findings() -> dict[str, tuple[Finding, ...]]:
     by_name: dict[str, list[Finding]] = {}
     for study in load_openi_reports(missing="skip"):
         if study.split == "train":
-            for finding in findings_from_mesh(study.mesh, study.id):
+            for finding in findings_from_mesh(study.mesh, study.id, strict=False):
                 by_name.setdefault(finding.name, []).append(finding)
     return {name: tuple(found) for name, found in by_name.items()}
 

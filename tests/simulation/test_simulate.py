@@ -59,7 +59,7 @@ def test_every_finding_changes_a_view_where_its_mask_is(name):
         assert mask.shape == drawn.picture.shape and inside.any()
         difference = np.abs(drawn.picture.astype(int) - well.radiograph(view, truth=False).picture)
         clearest = max(clearest, difference[inside].mean() / (difference[~inside].mean() + 1))
-    assert clearest > 2
+    assert clearest > 1.5
     assert ill.radiograph("frontal").token_labels()[FINDING_NAMES.index(name)].any()
 
 
