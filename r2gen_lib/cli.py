@@ -134,16 +134,17 @@ def _coverage(args: argparse.Namespace) -> int:
 def _pretrain_options(p: argparse.ArgumentParser) -> None:
     words = "folder for weights, curve and AUROC table; a run that was stopped goes on from what it holds"
     p.add_argument("--out", type=Path, required=True, help=words)
-    p.add_argument("--pictures", type=_positive, default=2500, help="simulated training pictures (default 2500)")
+    p.add_argument("--pictures", type=_positive, default=3600, help="simulated training pictures (default 3600)")
     p.add_argument("--held-out", type=_positive, default=400, help="simulated held-out pictures (default 400)")
-    p.add_argument("--epochs", type=_positive, default=10, help="epochs (default 10)")
+    p.add_argument("--epochs", type=_positive, default=8, help="epochs (default 8)")
     p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--start-from", metavar="FILE", help="weights of the same Swin to go on from (default: random)")
 
 
 def _pretrain_vision(args: argparse.Namespace) -> int:
     from r2gen_lib.training.pretrain_vision import PretrainConfig, pretrain
 
-    config = PretrainConfig(args.pictures, args.held_out, args.epochs, seed=args.seed)
+    config = PretrainConfig(args.pictures, args.held_out, args.epochs, seed=args.seed, start_from=args.start_from)
     for row in pretrain(args.out, config):
         print(f"{row['finding']:24s}{row['AUROC (picture)']:7.3f}  ({row['pictures with it']} pictures)")
     return 0

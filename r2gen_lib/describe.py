@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 from torch.utils.data import DataLoader
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from r2gen_lib.data.dataset import ReportDataset, collate
 from r2gen_lib.data.images import load_grey, to_pixel_values

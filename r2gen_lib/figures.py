@@ -54,7 +54,7 @@ def show(figure: Figure, alt: str = "", dpi: int = 80) -> None:
     picture = Pillow.open(drawn).convert("RGB")
     png, jpeg = io.BytesIO(), io.BytesIO()
     picture.quantize(64).save(png, "PNG", optimize=True)
-    picture.save(jpeg, "JPEG", quality=48, optimize=True)
+    picture.save(jpeg, "JPEG", quality=45, optimize=True)
     smaller = min((png, jpeg), key=lambda stream: len(stream.getvalue()))
     display(Image(smaller.getvalue(), format="png" if smaller is png else "jpeg", alt=alt or None))
 

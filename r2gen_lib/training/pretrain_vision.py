@@ -36,17 +36,21 @@ FEATURES = 320  # channels of EfficientNet-lite0's last block
 
 @dataclass(frozen=True)
 class PretrainConfig:
-    """How the shipped weights were made; see ``r2gen pretrain-vision --help``."""
+    """How the shipped weights were made; see ``r2gen pretrain-vision --help``.
 
-    pictures: int = 2500
+    ``start_from`` is a safetensors file of the same Swin to go on from; None: random weights.
+    """
+
+    pictures: int = 3600
     held_out: int = 400
-    epochs: int = 10
+    epochs: int = 8
     teacher_epochs: int = 2
     batch_size: int = 32
     learning_rate: float = 1e-3
     teacher_rate: float = 5e-4
     feature_weight: float = 1.0
     seed: int = 0
+    start_from: str | None = None
 
 
 def _finding_head(width: int) -> nn.Linear:
@@ -266,6 +270,8 @@ def pretrain(out: Path, config: PretrainConfig = PretrainConfig()) -> list[dict]
 
     torch.manual_seed(config.seed)
     student = TokenClassifier(SwinBackbone(), SwinBackbone().swin.num_features)
+    if config.start_from is not None:
+        load_strictly(student.backbone.swin, read_tensors(Path(config.start_from)), config.start_from)
     student.guess = nn.Linear(student.head.in_features, FEATURES)  # the teacher's features from the student's tokens
 
     def student_loss(model: nn.Module, index: np.ndarray, generator: torch.Generator) -> Tensor:
