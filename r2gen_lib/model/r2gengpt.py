@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from transformers import Cache
 
 from r2gen_lib.config import Preset, check_mode, get_preset
 from r2gen_lib.errors import AssetError, R2GenError
@@ -57,6 +60,7 @@ class R2GenGPT(nn.Module):
         self.mapper = make_mapper(preset, vision, self.embed.embedding_dim, self._start_gain())
         prepare_mode(vision, self.mapper, mode, preset.lora)
         self.prompt = prompt_ids(self.tokenizer, preset.prompt)
+        self._known: tuple[torch.device, Cache] | None = None
         self.to(self.embed.weight.device)
         self.eval()
 
@@ -179,14 +183,32 @@ class R2GenGPT(nn.Module):
             raise R2GenError(f"reports: found {len(reports)} for {visual.shape[0]} studies, expected one each.")
         ids = report_ids(self.tokenizer, reports, self.preset.optim.max_report_tokens)
         spliced = splice(self.embed, visual, self.prompt, ids)
+        known = len(self.prompt[0])  # P: what stands before the picture
         hidden = self.language.base_model(
-            inputs_embeds=spliced.inputs_embeds, attention_mask=spliced.attention_mask, use_cache=False
-        ).last_hidden_state  # (B, L, D_lm)
+            inputs_embeds=spliced.inputs_embeds[:, known:],
+            attention_mask=spliced.attention_mask,
+            use_cache=known > 0,
+            **self._before_picture(visual.shape[0]),
+        ).last_hidden_state  # (B, L-P, D_lm)
         chosen = spliced.predicts_report  # (B, L-1)
-        logits = self.language.get_output_embeddings()(hidden[:, :-1][chosen]).float()  # (R, vocabulary)
+        logits = self.language.get_output_embeddings()(hidden[:, :-1][chosen[:, known:]]).float()  # (R, vocabulary)
         labels = spliced.labels[:, 1:][chosen]  # (R,)
         loss = nn.functional.cross_entropy(logits, labels)
         return ReportOutput(loss, logits, labels, chosen.nonzero()[:, 0])
+
+    @torch.no_grad()
+    def _before_picture(self, batch: int) -> dict[str, Cache]:
+        """Keys and values of the prompt's words before the picture: no picture changes them, so they are worked out
+        once. As an argument for the language model, for ``batch`` rows alike; empty where there are no such words."""
+        if not self.prompt[0]:
+            return {}
+        if self._known is None or self._known[0] != self.device:
+            words = torch.tensor([self.prompt[0]], device=self.device)
+            self._known = self.device, self.language.base_model(input_ids=words, use_cache=True).past_key_values
+        cache = copy.deepcopy(self._known[1])
+        cache.batch_repeat_interleave(batch)
+        accepted = inspect.signature(self.language.base_model.forward).parameters
+        return {"cache" if "cache" in accepted else "past_key_values": cache}  # transformers renamed it in 5.24
 
     def generate(
         self,

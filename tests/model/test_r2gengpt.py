@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from tiny_system import TINY, tiny_model, tiny_pixels
 
 from r2gen_lib.config import PRESETS
 from r2gen_lib.errors import AssetError, DataError, R2GenError
+from r2gen_lib.model.alignment import report_ids, splice
 from r2gen_lib.model.generation import cut_to_whole
 from r2gen_lib.model.r2gengpt import R2GenGPT
 from r2gen_lib.model.vision import VisionEncoder, token_count
@@ -17,6 +20,26 @@ def test_forward_gives_report_positions_only():
     out = tiny_model()(tiny_pixels(), TEXTS)
     assert out.logits.shape == (11, 44)  # 7 + 2 words and an end each
     assert out.labels[-3:].tolist() == [32, 34, 2] and out.rows.tolist() == [0] * 8 + [1] * 3
+
+
+@pytest.mark.parametrize("before", ["Human : < Img >", ""])
+def test_words_before_the_picture_are_worked_out_once_and_change_nothing(before):
+    model = tiny_model(prompt=replace(TINY.prompt, before_image=before)).train()
+    loss = model(tiny_pixels(), TEXTS).loss
+    loss.backward()
+    with torch.no_grad():
+        again = model(tiny_pixels(), TEXTS[::-1]).loss  # what was kept is not written to
+        assert torch.equal(again, model(tiny_pixels(), TEXTS[::-1]).loss)
+    quick = model.mapper.proj.weight.grad.clone()
+
+    model.zero_grad()
+    ids = report_ids(model.tokenizer, TEXTS, TINY.optim.max_report_tokens)
+    whole = splice(model.embed, model.visual_tokens(tiny_pixels()), model.prompt, ids)
+    logits = model.language(inputs_embeds=whole.inputs_embeds, attention_mask=whole.attention_mask).logits
+    slow = torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), whole.labels[:, 1:].flatten())
+    slow.backward()
+    assert loss.item() == pytest.approx(slow.item(), rel=1e-6)
+    assert torch.allclose(quick, model.mapper.proj.weight.grad, rtol=1e-4, atol=1e-5)
 
 
 def test_features_stand_for_pictures():
