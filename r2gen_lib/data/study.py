@@ -76,6 +76,9 @@ class Study:
         pictures: the views; may be empty when only texts were loaded.
         findings: what the simulator draws; empty for real pictures.
         source: the name of the data set, such as ``"openi_sim"``.
+        patient: who was examined, where that is known; a patient belongs to one split.
+        credentialed: whether the data may be seen only under a use agreement (MIMIC-CXR): nothing of such a study
+            may be saved in a notebook's output.
     """
 
     id: str
@@ -86,6 +89,8 @@ class Study:
     pictures: tuple[Picture, ...] = ()
     findings: tuple[Finding, ...] = ()
     source: str = ""
+    patient: str = ""
+    credentialed: bool = False
 
     def __post_init__(self) -> None:
         if self.split not in SPLITS:
