@@ -36,7 +36,8 @@ lint: env
 	@$(PY) -m ruff check .
 
 lab: env
-	@$(PY) -m jupyterlab notebooks/00_start_here.ipynb $(ARGS)
+	@$(PY) -m jupyterlab notebooks/00_start_here.ipynb \
+		--FileContentsManager.pre_save_hook=r2gen_lib.privacy.pre_save_check $(ARGS)
 
 clean:
 	rm -rf $(VENV)

@@ -14,8 +14,9 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from r2gen_lib import __version__
+from r2gen_lib import __version__, doctor_command
 from r2gen_lib.config import MODES, PRESETS, PROFILES
+from r2gen_lib.data.views import MISSING_VIEW
 from r2gen_lib.errors import R2GenError
 
 DEFAULT_CHECKPOINT = "laptop-shallow"  # shipped in data/weights
@@ -164,6 +165,11 @@ def _parameters(args: argparse.Namespace) -> int:
 
 
 def _train_options(p: argparse.ArgumentParser) -> None:
+    _data_options(p)
+    words = "a study that lacks a view: error, skip it, blank picture, or its other one (default error)"
+    p.add_argument("--missing-view", default="error", choices=MISSING_VIEW, help=words)
+    words = "leave one of the doctor's checks out, by name (repeatable)"
+    p.add_argument("--skip-check", action="append", default=[], metavar="NAME", help=words)
     _preset_option(p)
     p.add_argument("--mode", default="shallow", choices=MODES)
     _profile_option(p)
@@ -180,25 +186,26 @@ def _train_options(p: argparse.ArgumentParser) -> None:
 def _train(args: argparse.Namespace) -> int:
     if args.out and not args.resume and args.out.is_dir() and any(args.out.iterdir()):
         raise R2GenError(f"--out {args.out}: not empty. Add --resume to go on, or give another folder.")
-    from r2gen_lib import R2GenGPT, load_studies, train
+    from r2gen_lib import R2GenGPT, train
     from r2gen_lib.config import get_preset, get_profile
-    from r2gen_lib.simulation.batch import render_pictures
     from r2gen_lib.training.trainer import chosen_studies
 
     given = {"train_steps": args.steps, "train_studies": args.train_studies, "val_studies": args.val_studies}
     preset = get_preset(args.preset)
     profile = replace(get_profile(args.profile), **{name: n for name, n in given.items() if n})
-    studies = load_studies("openi_sim")
-    for view in preset.vision.views:
-        render_pictures([study for split in chosen_studies(studies, profile) for study in split], view)
+    studies = _studies(args)
+    _draw_simulated([study for split in chosen_studies(studies, profile) for study in split], preset.vision.views)
     model = R2GenGPT.from_preset(preset, mode=args.mode)
-    result = train(model, studies, preset, profile, args.out or _results(args), resume=args.resume)
+    out = args.out or _results(args)
+    choices = {"missing_view": args.missing_view, "skip_checks": args.skip_check}
+    result = train(model, studies, preset, profile, out, resume=args.resume, **choices)
     print(f"best step: {result.best}")
     print(f"checkpoint: {result.checkpoint}; history and curve: {result.out_dir}")
     return 0
 
 
 def _evaluate_options(p: argparse.ArgumentParser) -> None:
+    _data_options(p)
     _checkpoint_option(p)
     p.add_argument("--split", default="test", choices=SPLITS)
     p.add_argument("--limit", type=_positive, metavar="N", help="at most N studies (default: all)")
@@ -207,27 +214,27 @@ def _evaluate_options(p: argparse.ArgumentParser) -> None:
 
 
 def _evaluate(args: argparse.Namespace) -> int:
-    from r2gen_lib import R2GenGPT, load_studies
+    from r2gen_lib import R2GenGPT
     from r2gen_lib.data.study import by_split
     from r2gen_lib.describe import evaluate
-    from r2gen_lib.simulation.batch import render_pictures
 
     model = R2GenGPT.from_trained(args.checkpoint)
-    studies = load_studies("openi_sim")
+    studies = _studies(args)
     chosen = by_split(studies, args.split)[: args.limit]
-    for view in model.preset.vision.views:
-        render_pictures(chosen, view)
+    drawn = _draw_simulated(chosen, model.preset.vision.views)
     train_reports = [study.report for study in by_split(studies, "train")]
     out = args.out or _results(args)
     scores = evaluate(model, chosen, train_reports, out, **_decoding(args))
-    print(f"{len(chosen)} studies of split {args.split}, simulated pictures, checkpoint {args.checkpoint}")
+    pictures = "simulated pictures" if drawn else "the data's own pictures"
+    text = f"section {args.section}, cleaning {args.clean}"
+    print(f"{len(chosen)} studies of {args.data}, split {args.split}, {pictures}, {text}, checkpoint {args.checkpoint}")
     print(scores.round(4).to_string())
     print(f"reports and scores: {out}")
     return 0
 
 
 def _generate_options(p: argparse.ArgumentParser) -> None:
-    words = "PNG or JPEG file of a frontal chest radiograph"
+    words = "PNG, JPEG or DICOM file of a frontal chest radiograph"
     p.add_argument("pictures", nargs="+", metavar="PICTURE", help=words)
     _checkpoint_option(p)
     p.add_argument("--beams", type=_positive, metavar="N", help="width of the search (default: the preset's)")
@@ -246,6 +253,32 @@ def _generate(args: argparse.Namespace) -> int:
         for path, report in describe_pictures(model, good, **_decoding(args)):
             print(f"{path}\n{report}\n", flush=True)
     return 1 if bad else 0
+
+
+def _data_options(p: argparse.ArgumentParser) -> None:
+    words = "the data set: openi_sim, or the file or folder of your own (r2gen doctor says what is wrong with it)"
+    p.add_argument("--data", default="openi_sim", metavar="SOURCE", help=words)
+    p.add_argument("--pictures", type=Path, metavar="DIR", help="where its pictures are, if not beside it")
+    words = "the target text: findings, impression or both (default findings)"
+    p.add_argument("--section", default="findings", help=words)
+    words = "how reports are cleaned: gentle, none, r2gen_iu_xray, r2gen_mimic_cxr, r2gengpt_mimic_cxr"
+    p.add_argument("--clean", default="gentle", metavar="NAME", help=f"{words} (default gentle)")
+
+
+def _studies(args: argparse.Namespace) -> list:
+    from r2gen_lib import load_studies
+
+    return load_studies(args.data, pictures=args.pictures, section=args.section, clean=args.clean)
+
+
+def _draw_simulated(studies: list, views: Sequence[str]) -> bool:
+    """Draw what the cache lacks of simulated pictures; whether these studies have any."""
+    from r2gen_lib.simulation.batch import render_pictures
+
+    simulated = [study for study in studies if any(picture.simulated for picture in study.pictures)]
+    for view in views if simulated else ():
+        render_pictures(simulated, view)
+    return bool(simulated)
 
 
 def _profile_option(p: argparse.ArgumentParser) -> None:
@@ -290,6 +323,7 @@ def _fail(args: argparse.Namespace, message: str, code: int) -> int:
 _COMMANDS = (
     ("course", _course, "run the notebooks in order; results and HTML go to runs/", _course_options),
     ("assets", _assets, "show the data wheels: what, licence, where, intact or not", _assets_options),
+    ("doctor", doctor_command.run, "say what is wrong with a data set before training on it", doctor_command.options),
     ("simulate", _simulate, "render the studies' radiographs into the cache", _simulate_options),
     ("pretrain-vision", _pretrain_vision, "train the encoder on simulated pictures", _pretrain_options),
     ("parameters", _parameters, "count parameters: what trains, what is frozen", _parameters_options),

@@ -23,7 +23,8 @@ class VisionConfig:
 
     ``weights`` is a safetensors file under ``data/`` (our own pretraining); None: they come from the caller.
     ``mean`` and ``std`` are the pixel normalisation, one number a channel. ``views`` are the pictures of a
-    study that are read; their encoder outputs are averaged before the projection.
+    study that are read; their encoder outputs are averaged before the projection. ``fit`` is how a picture becomes
+    square: "pad" (nothing is lost) or "crop" (to its middle).
     """
 
     model_name: str
@@ -33,6 +34,7 @@ class VisionConfig:
     mean: tuple[float, ...] = (0.5, 0.5, 0.5)
     std: tuple[float, ...] = (0.5, 0.5, 0.5)
     views: tuple[str, ...] = ("frontal",)
+    fit: str = "pad"
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def describe_studies(
         DataError: no studies, a view is missing, or a picture cannot be read; the message names the study.
     """
     vision = model.preset.vision
-    dataset = ReportDataset(studies, vision.image_size, vision.mean, vision.std, vision.views)
+    dataset = ReportDataset(studies, vision.image_size, vision.mean, vision.std, vision.views, fit=vision.fit)
     loader = DataLoader(dataset, batch_size, collate_fn=collate)
     texts: dict[str, str] = {}
     with tqdm(total=len(dataset), unit="report", desc="writing reports", disable=not progress) as bar:
@@ -63,7 +63,7 @@ def describe_pictures(
     """(path, report) for each picture, one after the other; every picture is a study of its own."""
     vision = model.preset.vision
     for path, grey in pictures.items():
-        pixels = to_pixel_values(grey, vision.image_size, vision.mean, vision.std)  # (3, S, S)
+        pixels = to_pixel_values(grey, vision.image_size, vision.mean, vision.std, vision.fit)  # (3, S, S)
         pixel_values = torch.from_numpy(pixels)[None, None].to(model.device)  # (1, 1, 3, S, S)
         yield path, model.generate(pixel_values, **decoding)[0]
 

@@ -33,3 +33,7 @@ class CacheError(R2GenError):
 
 class JavaError(R2GenError):
     """METEOR and the PTB tokenizer need a Java runtime and none was found, or it stopped."""
+
+
+class PrivacyError(R2GenError):
+    """A notebook shows something of studies that are under a data use agreement."""

@@ -15,6 +15,7 @@ import nbformat
 
 from r2gen_lib.assets import checkout
 from r2gen_lib.files import atomic_write, cache_root
+from r2gen_lib.privacy import refuse_credentialed_outputs
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 _KEPT_CELL_METADATA = {"tags", "jupyter", "collapsed"}
@@ -26,7 +27,12 @@ def read_notebook(path: str | Path) -> nbformat.NotebookNode:
 
 
 def write_notebook(notebook: nbformat.NotebookNode, path: str | Path) -> None:
-    """Write it whole, or not at all."""
+    """Write it whole, or not at all.
+
+    Raises:
+        PrivacyError: its outputs show studies of a credentialed data set.
+    """
+    refuse_credentialed_outputs(notebook, path)
     nbformat.validate(notebook)
     with atomic_write(path) as temporary:
         temporary.write_text(nbformat.writes(notebook).rstrip("\n") + "\n", encoding="utf-8")

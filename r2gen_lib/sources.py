@@ -1,48 +1,114 @@
-"""The data sets by name. This is where reports meet pictures: ``data`` knows no simulator, the simulator no reports."""
+"""Every data set by its name or its place. This is where reports meet pictures: ``data`` knows no simulator."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
+from r2gen_lib.data.annotation import load_annotation
+from r2gen_lib.data.cleaning import get_cleaning
+from r2gen_lib.data.folder_csv import load_folder_csv
+from r2gen_lib.data.indiana_csv import REPORTS, load_indiana_csv
+from r2gen_lib.data.mimic_cxr import load_mimic_cxr
 from r2gen_lib.data.openi import load_openi_reports
+from r2gen_lib.data.openi_files import load_openi_files
 from r2gen_lib.data.study import Picture, Study
 from r2gen_lib.errors import DataError
+from r2gen_lib.privacy import mark
 from r2gen_lib.simulation.batch import cached_picture
 from r2gen_lib.simulation.codes import findings_from_mesh
 from r2gen_lib.simulation.projection import VIEWS
 
-SOURCES = ("openi_sim",)
+SOURCES = ("openi_sim",)  # what needs no path
+_PLACES = (
+    "an R2Gen annotation (.json), a .csv of your own, a folder with mimic-cxr-2.0.0-split.csv, one with "
+    f"{REPORTS}, or Open-i's XML reports (a folder or the .tgz)"
+)
 
 
-def load_studies(source: str = "openi_sim", *, section: str = "findings", limit: int | None = None) -> list[Study]:
-    """The studies of a data set, in the order of its split table.
+def load_studies(
+    source: str | Path = "openi_sim",
+    *,
+    pictures: str | Path | None = None,
+    section: str = "findings",
+    clean: str | Callable[[str], str] = "gentle",
+    limit: int | None = None,
+    missing: str = "skip",
+) -> list[Study]:
+    """The studies of a data set, in the order of its split table or file.
 
     ``"openi_sim"``: the 2,955 real reports of the IU-Xray benchmark with its own split, each with two *simulated*
     radiographs that show what the report's MeSH codes say. A picture is drawn when it is first loaded, then kept in
     the cache; ``r2gen_lib.simulation.batch.render_pictures`` draws many at once.
 
+    Credentialed studies are marked (``r2gen_lib.privacy``): a notebook that holds them is not saved with outputs.
+
+    A path is read as what it is: an R2Gen ``annotation.json`` (IU-Xray or MIMIC-CXR), a ``.csv`` of your own, a folder
+    in PhysioNet's MIMIC-CXR layout, a folder with the Indiana CSV pair, or Open-i as downloaded (XML and pictures).
+
     Args:
-        source: the data set's name.
-        section: the report section that is the target text: "findings", "impression", or both joined by "+".
+        source: the data set's name, or a file or folder.
+        pictures: the folder that its pictures are in, where that is not beside it.
+        section: the target text: "findings", "impression", "both", or sections joined by "+".
+        clean: a cleaning by name (``r2gen_lib.data.cleaning.CLEANINGS``), or a function of one text.
         limit: at most so many studies *of each split*, the first ones.
+        missing: what happens to studies without that section: "skip" leaves them out and logs how many; "error".
 
     Raises:
-        DataError: an unknown source or section, or no study is left.
+        DataError: no such source, a file that is not what it should be, an unknown section or cleaning, or no study.
         AssetError: a data wheel is missing.
     """
-    if source not in SOURCES:
-        raise DataError(f"data set {source!r}: expected one of {', '.join(SOURCES)}.")
     if limit is not None and limit < 1:
         raise DataError(f"limit: found {limit}, expected at least 1, or None for every study.")
-    reports = load_openi_reports(section=section, missing="skip")
-    taken: dict[str, int] = {}
-    studies = []
-    for study in reports:
-        taken[study.split] = taken.get(study.split, 0) + 1
-        if limit is None or taken[study.split] <= limit:
-            studies.append(_with_simulated_pictures(study))
+    options = {"section": section, "clean": clean, "missing": missing}
+    if str(source) in SOURCES:
+        if pictures is not None:
+            raise DataError(f"pictures={str(pictures)!r}: the pictures of {source} are simulated. Leave it out.")
+        return [_with_simulated_pictures(s) for s in _first(_openi_reports(**options), limit)]
+    reader = _reader(Path(source))
+    if reader is load_mimic_cxr:
+        options["limit"] = limit  # 227,835 reports: only those that are wanted are read
+    studies = _first(reader(Path(source), pictures and Path(pictures), **options), limit)
+    mark(studies)
     return studies
+
+
+def _openi_reports(section: str, clean: str | Callable, missing: str) -> list[Study]:
+    return load_openi_reports(section=section, clean=get_cleaning(clean), missing=missing)
+
+
+def _reader(path: Path) -> Callable[..., list[Study]]:
+    """The reader for what lies at ``path``."""
+    if path.is_dir():
+        if any(path.glob("mimic-cxr-*-split.csv*")):
+            return load_mimic_cxr
+        if (path / REPORTS).is_file():
+            return load_indiana_csv
+        if any(path.glob("*report*.tgz")) or any(path.rglob("*.xml")):
+            return load_openi_files
+        if (path / "annotation.json").is_file():
+            return lambda folder, *rest, **options: load_annotation(folder / "annotation.json", *rest, **options)
+        raise DataError(f"{path}: a folder without a data set that is known; expected {_PLACES}.")
+    readers = {".json": load_annotation, ".csv": load_folder_csv, ".tsv": load_folder_csv, ".tgz": load_openi_files}
+    if path.is_file() and path.suffix.lower() in readers:
+        return readers[path.suffix.lower()]
+    found = f"a file of type {path.suffix or 'unknown'}" if path.is_file() else "no such name, file or folder"
+    raise DataError(f"data set {str(path)!r}: found {found}; expected {', '.join(SOURCES)}, or {_PLACES}.")
+
+
+def _first(studies: list[Study], limit: int | None) -> list[Study]:
+    """At most ``limit`` studies of each split."""
+    if limit is None:
+        return studies
+    taken: dict[str, int] = {}
+    kept = []
+    for study in studies:
+        taken[study.split] = taken.get(study.split, 0) + 1
+        if taken[study.split] <= limit:
+            kept.append(study)
+    return kept
 
 
 def _with_simulated_pictures(study: Study) -> Study:

@@ -207,7 +207,7 @@ def test_evaluate_prints_scores_with_controls(monkeypatch, model, tmp_path, caps
         seen.update(chosen=len(chosen), train=train_reports, folder=folder, decoding=decoding)
         return pd.DataFrame({"Bleu_4": [0.1, 0.2]}, index=["model", "constant report"])
 
-    monkeypatch.setitem(vars(r2gen_lib), "load_studies", lambda source: studies)
+    monkeypatch.setitem(vars(r2gen_lib), "load_studies", lambda source, **options: studies)
     monkeypatch.setattr("r2gen_lib.describe.evaluate", evaluate)
     draw = "r2gen_lib.simulation.batch.render_pictures"
     monkeypatch.setattr(draw, lambda chosen, view: seen.update(drawn=len(chosen)))
@@ -240,7 +240,7 @@ def test_course_with_an_unknown_profile_in_the_environment(monkeypatch, capsys):
 def test_simulate_renders_what_was_asked_for(monkeypatch, empty_cache, capsys):
     seen = []
     studies = [SimpleNamespace(id=str(n), split=split) for n, split in enumerate(["val", "test", "val", "val"])]
-    monkeypatch.setitem(vars(r2gen_lib), "load_studies", lambda source: studies)
+    monkeypatch.setitem(vars(r2gen_lib), "load_studies", lambda source, **options: studies)
     render = "r2gen_lib.simulation.batch.render_pictures"
     monkeypatch.setattr(render, lambda chosen, *rest: seen.append((len(chosen), *rest)) or 1)
     assert cli.main(["simulate", "--limit", "2", "--split", "val", "--workers", "1", "--view", "lateral"]) == 0

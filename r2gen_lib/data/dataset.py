@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -9,8 +10,10 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from r2gen_lib.data.images import to_pixel_values
+from r2gen_lib.data.images import check_fit, normalise, to_square
+from r2gen_lib.data.picture_cache import PictureCache
 from r2gen_lib.data.study import Study
+from r2gen_lib.data.views import with_views
 from r2gen_lib.errors import DataError
 
 
@@ -46,10 +49,15 @@ class ReportDataset(Dataset):
         image_size: side ``S`` in pixels.
         mean, std: of intensities in 0..1, one number or one a channel.
         views: the views of every item, in this order.
+        fit: ``"pad"`` or ``"crop"``: how pictures become square, as ``images.to_square``.
+        missing_view: ``"error"``, ``"skip"``, ``"blank"`` or ``"other"``: what happens to a study that lacks one of
+            ``views``, as ``data.views`` says. ``studies`` of the dataset are those that are left.
+        cache: keeps picture files decoded, of the same ``image_size`` and ``fit``.
 
     Raises:
-        DataError: there are no studies, a report is empty, or (when an item is asked for) a view is missing.
-        ImageError: a picture cannot be read; the message names the study.
+        DataError: there are no studies, a report is empty, a view is missing, or the cache is of another preprocessing.
+        ImageError: a picture cannot be read (when an item is asked for; the message names the study), or an unknown
+            ``fit``.
     """
 
     def __init__(
@@ -59,9 +67,15 @@ class ReportDataset(Dataset):
         mean: float | Sequence[float] = 0.5,
         std: float | Sequence[float] = 0.5,
         views: Sequence[str] = ("frontal",),
+        *,
+        fit: str = "pad",
+        missing_view: str = "error",
+        cache: PictureCache | None = None,
     ) -> None:
+        check_fit(fit)
         self.studies = list(studies)
         self.image_size, self.mean, self.std, self.views = image_size, mean, std, tuple(views)
+        self.fit, self.cache = fit, cache
         if not self.studies or not self.views:
             raise DataError(
                 f"ReportDataset: found {len(self.studies)} studies and {len(self.views)} views, expected "
@@ -73,6 +87,12 @@ class ReportDataset(Dataset):
                 f"ReportDataset: {len(empty)} studies have an empty report, such as {', '.join(empty[:5])}. "
                 "Leave them out: there is nothing to learn from or to score."
             )
+        if cache is not None and (cache.image_size, cache.fit) != (image_size, fit):
+            raise DataError(
+                f"ReportDataset: its cache holds pictures of {cache.image_size} pixels, fit {cache.fit!r}; expected "
+                f"{image_size} and {fit!r}. Pass PictureCache({image_size}, {fit!r})."
+            )
+        self.studies = with_views(self.studies, self.views, missing_view)
 
     def __len__(self) -> int:
         return len(self.studies)
@@ -83,11 +103,33 @@ class ReportDataset(Dataset):
         return {"id": study.id, "pixel_values": torch.from_numpy(np.stack(views)), "report": study.report}
 
     def _view(self, study: Study, view: str) -> np.ndarray:
+        return normalise(square_view(study, view, self.image_size, self.fit, self.cache), self.mean, self.std)
+
+
+def square_view(
+    study: Study, view: str, image_size: int, fit: str = "pad", cache: PictureCache | None = None
+) -> np.ndarray:
+    """One view of a study as uint8 ``(S, S)``; picture files come from the cache if there is one.
+
+    Raises:
+        DataError: the study has no such view.
+        ImageError: the picture cannot be read. Both name the study.
+    """
+    try:
         picture = study.picture(view)
-        try:
-            return to_pixel_values(picture.load(), self.image_size, self.mean, self.std)
-        except DataError as error:
-            raise type(error)(f"study {study.id}: {error}") from error
+        if cache is not None and picture.loader is None and picture.path is not None:
+            return cache.load(picture.path)
+        return to_square(picture.load(), image_size, fit)
+    except DataError as error:
+        message = str(error)
+        raise type(error)(message if study.id in message else f"study {study.id}: {message}") from error
+
+
+def worker_init(worker_id: int) -> None:
+    """Give it to a ``DataLoader`` as ``worker_init_fn``: the worker has one thread and yields cores to training."""
+    torch.set_num_threads(1)
+    if hasattr(os, "nice"):  # not on Windows
+        os.nice(10)
 
 
 def collate(items: Sequence[dict]) -> Batch:

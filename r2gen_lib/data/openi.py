@@ -9,21 +9,46 @@ from __future__ import annotations
 import csv
 import tarfile
 import zlib
-from collections.abc import Callable, Collection
-from pathlib import Path
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
 
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import fromstring
+
 from r2gen_lib import assets
-from r2gen_lib.data.reports import clean_report, openi_sections, section_text
+from r2gen_lib.data.cleaning import get_cleaning
+from r2gen_lib.data.reports import openi_sections, section_names, section_text
 from r2gen_lib.data.study import SPLITS, Study, check_leaks
 from r2gen_lib.errors import DataError
+
+#: A record has about 8 KB; what is so much larger is no record, and is not read into memory.
+MAX_XML_BYTES = 2_000_000
+
+
+@dataclass(frozen=True)
+class OpeniRecord:
+    """One XML file of Open-i: one study.
+
+    Attributes:
+        id: such as ``"CXR1"``.
+        sections: raw text by lower-case name.
+        mesh: the radiologists' codes.
+        images: names of the pictures' files without suffix, in the record's order.
+    """
+
+    id: str
+    sections: dict[str, str]
+    mesh: tuple[str, ...]
+    images: tuple[str, ...]
 
 
 def load_openi_reports(
     split_table: Path | None = None,
     *,
     section: str = "findings",
-    clean: Callable[[str], str] = clean_report,
+    clean: str | Callable[[str], str] = "gentle",
     missing: str = "error",
 ) -> list[Study]:
     """The studies of the IU-Xray benchmark as texts and codes, without pictures.
@@ -33,8 +58,8 @@ def load_openi_reports(
 
     Args:
         split_table: CSV with the columns ``study`` and ``split``; by default ``data/openi_split.csv``.
-        section: the target text: ``"findings"``, ``"impression"``, or several joined by ``+``.
-        clean: applied to the target text; ``sections`` keeps the raw text.
+        section: the target text: ``"findings"``, ``"impression"``, ``"both"``, or several joined by ``+``.
+        clean: a cleaning's name or a function, applied to the target text; ``sections`` keeps the raw text.
         missing: what to do with studies whose ``section`` is empty: ``"error"``, or ``"skip"`` to leave
             them out (every study has findings, six have no impression).
 
@@ -47,6 +72,7 @@ def load_openi_reports(
     """
     if missing not in ("error", "skip"):
         raise DataError(f"missing={missing!r}: expected 'error' or 'skip'.")
+    clean = get_cleaning(clean)
     splits = read_split_table(split_table or assets.repository_data("openi_split.csv"))
     archive = assets.asset("openi_reports")
     records = read_openi_archive(archive, splits)
@@ -56,7 +82,7 @@ def load_openi_reports(
         try:
             report = _report(sections, section, clean, study_id)
         except DataError:
-            if missing == "skip" and all(name in sections for name in section.split("+")):
+            if missing == "skip" and all(name in sections for name in section_names(section)):
                 continue
             raise
         studies.append(Study(study_id, split, report, sections, mesh, source="openi"))
@@ -131,20 +157,14 @@ def read_openi_archive(
         DataError: the archive is corrupt, or an id that is wanted is not in it.
     """
     records = {}
-    try:
-        with tarfile.open(archive, mode="r|gz") as tar:
-            for member in tar:
-                if not member.name.endswith(".xml"):
-                    continue
-                root = ElementTree.fromstring(tar.extractfile(member).read())
-                study_id = root.find("uId").get("id")
-                if wanted is None or study_id in wanted:
-                    records[study_id] = (openi_sections(root), openi_codes(root))
-    except (OSError, tarfile.TarError, EOFError, zlib.error, ElementTree.ParseError, AttributeError) as error:
-        raise DataError(
-            f"{archive}: not a readable archive of Open-i reports ({type(error).__name__}: {error}). "
-            f"{assets.install_hint(again=True)}"
-        ) from error
+    advice = assets.install_hint(again=True)
+    for name, xml in archive_xml(archive, advice):
+        try:
+            record = parse_record(xml)
+        except DataError as error:
+            raise DataError(f"{archive}: not a readable archive of Open-i reports: {name}: {error} {advice}") from error
+        if wanted is None or record.id in wanted:
+            records[record.id] = (record.sections, record.mesh)
     lacking = [study_id for study_id in wanted or () if study_id not in records]
     if lacking:
         raise DataError(
@@ -152,6 +172,61 @@ def read_openi_archive(
             f"{', '.join(lacking[:5])}. Expected Open-i ids like CXR1: correct the split table."
         )
     return records
+
+
+def archive_xml(archive: Path, advice: str) -> Iterator[tuple[str, bytes]]:
+    """Name and content of each XML file in a gzipped tar, in its order. Nothing is extracted, so no path can hurt.
+
+    Args:
+        archive: the ``.tgz``.
+        advice: what to do about a bad archive; it ends the error.
+
+    Raises:
+        DataError: the archive cannot be read, or holds an XML file far too large for a record.
+    """
+    try:
+        with tarfile.open(archive, mode="r|gz") as tar:
+            for member in tar:
+                path = PurePosixPath(member.name)
+                if not member.isfile() or path.suffix.lower() != ".xml" or path.name.startswith("."):
+                    continue
+                check_size(f"{archive}: {member.name}", member.size)
+                yield member.name, tar.extractfile(member).read()
+    except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
+        raise DataError(
+            f"{archive}: not a readable archive of Open-i reports ({type(error).__name__}: {error}). {advice}"
+        ) from error
+
+
+def check_size(name: str, size: int) -> None:
+    """See that a file may be a record by its number of bytes."""
+    if size > MAX_XML_BYTES:
+        raise DataError(
+            f"{name} has {size:,} bytes, expected at most {MAX_XML_BYTES:,} as an Open-i record. Remove the file."
+        )
+
+
+def parse_record(xml: bytes) -> OpeniRecord:
+    """One record from the bytes of its XML file. Entities and document types are refused, not expanded.
+
+    Raises:
+        DataError: what is wrong with it; the caller knows the name of the file and puts it in front.
+    """
+    try:
+        root = fromstring(xml, forbid_dtd=True)
+    except DefusedXmlException as error:
+        raise DataError(
+            f"it declares a document type or an entity ({error}), which no Open-i record does and which can be used "
+            "to fill the memory or to read other files. It was not read: take the record from Open-i itself."
+        ) from error
+    except (ElementTree.ParseError, ValueError, LookupError) as error:  # the latter two: an unknown encoding
+        raise DataError(f"it is not well-formed XML ({error}). Download it again.") from error
+    uid = root.find("uId")
+    study_id = "" if uid is None else (uid.get("id") or "").strip()
+    if not study_id:
+        raise DataError(f"found <{root.tag}> without <uId id='CXR...'/>, expected an Open-i record. Remove the file.")
+    images = ((element.get("id") or "").strip() for element in root.iter("parentImage"))
+    return OpeniRecord(study_id, openi_sections(root), openi_codes(root), tuple(name for name in images if name))
 
 
 def openi_codes(root: ElementTree.Element) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 A reference is what every score is measured against, so cleaning is a choice that changes numbers. The
 default here changes white space only. The harsher cleaning of the R2Gen benchmark (lower case, no
-numbering, sentences joined by `` . ``) is another function's business and never a default.
+numbering, sentences joined by `` . ``) is the business of ``cleaning`` and never a default.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from r2gen_lib.errors import DataError
 
 #: The sections an Open-i report is divided into, in the order they are written.
 SECTIONS = ("comparison", "indication", "findings", "impression")
+
+#: Names for several sections at once.
+SECTION_ALIASES = {"both": "findings+impression"}
 
 #: What Open-i's de-identification put in the place of names and dates, and of many harmless words.
 MARK = "XXXX"
@@ -62,20 +65,40 @@ def openi_sections(root: ElementTree.Element) -> dict[str, str]:
     return sections
 
 
-def section_text(sections: Mapping[str, str], section: str, study_id: str = "") -> str:
-    """The raw text of one section, or of several joined by a space (``"findings+impression"``).
+def section_names(section: str) -> list[str]:
+    """The names in ``"findings+impression"``, each once; ``"both"`` stands for these two."""
+    spelled = (SECTION_ALIASES.get(name.strip().lower(), name) for name in section.split("+"))
+    return list(dict.fromkeys(name.strip().lower() for name in "+".join(spelled).split("+")))
+
+
+def choose_section(sections: Mapping[str, str], section: str, study_id: str = "") -> str:
+    """The raw text of one section, or of several joined by a space; ``""`` if none of them holds a word.
+
+    Args:
+        sections: raw texts by lower-case name.
+        section: a name, several joined by ``+``, or ``"both"`` for ``"findings+impression"``.
+        study_id: named in the error.
 
     Raises:
-        DataError: a section is unknown, or none of those asked for holds a word (an empty report).
+        DataError: a section is unknown.
     """
-    names = [name.strip().lower() for name in section.split("+")]
+    names = section_names(section)
     unknown = [name for name in names if name not in sections]
     if unknown:
         raise DataError(
             f"study {study_id}: no section {', '.join(map(repr, unknown))}; it has {', '.join(sections)}. "
-            "Ask for one of these, or several joined by '+'."
+            "Ask for one of these, several joined by '+', or 'both' for findings+impression."
         )
-    text = " ".join(sections[name].strip() for name in names if sections[name].strip())
+    return " ".join(sections[name].strip() for name in names if sections[name].strip())
+
+
+def section_text(sections: Mapping[str, str], section: str, study_id: str = "") -> str:
+    """What ``choose_section`` gives, where an empty report is an error.
+
+    Raises:
+        DataError: a section is unknown, or none of those asked for holds a word (an empty report).
+    """
+    text = choose_section(sections, section, study_id)
     if not text:
         filled = ", ".join(name for name in sections if sections[name].strip()) or "none"
         raise DataError(

@@ -23,7 +23,7 @@ class Picture:
     """One view of a study. It holds no pixels; ``load`` fetches them.
 
     Attributes:
-        view: ``"frontal"`` or ``"lateral"``.
+        view: ``"frontal"``, ``"lateral"`` or ``"other"``.
         path: the file on disk, or ``None`` while nothing has been rendered.
         simulated: whether the picture was projected by the simulator; say so wherever it is shown.
         loader: for simulated pictures, a function that renders the picture or reads it from the cache.
@@ -49,7 +49,7 @@ class Picture:
             return load_grey(self.path)
         raise ImageError(
             f"{self.view} picture: it has neither a path nor a loader, so there is nothing to load. "
-            "Give Picture(path=...) a PNG or JPEG file, or take studies from load_studies()."
+            "Give Picture(path=...) a PNG, JPEG or DICOM file, or take studies from load_studies()."
         )
 
 

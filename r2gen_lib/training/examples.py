@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
+from r2gen_lib.data.picture_cache import PictureCache
 from r2gen_lib.data.study import Study
 from r2gen_lib.errors import DataError
 from r2gen_lib.model.alignment import report_ids
@@ -38,6 +39,8 @@ class Examples:
         self.lengths = [len(ids) for ids in report_ids(model.tokenizer, [s.report for s in self.studies], limit)]
         self._features = encode_studies(model, self.studies, progress=progress) if model.mode == "shallow" else None
         self._model = model
+        vision = model.preset.vision  # pictures are seen again and again where the encoder trains
+        self._pictures = PictureCache(vision.image_size, vision.fit) if self._features is None else None
 
     def __len__(self) -> int:
         return len(self.studies)
@@ -49,7 +52,7 @@ class Examples:
         if self._features is not None:
             return {"features": self._features[sources], "reports": reports}
         return {
-            "pixel_values": study_pixels(self._model, [self.studies[i] for i in sources]),
+            "pixel_values": study_pixels(self._model, [self.studies[i] for i in sources], self._pictures),
             "reports": reports,
         }
 

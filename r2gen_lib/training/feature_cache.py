@@ -20,14 +20,16 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from r2gen_lib.data.images import to_pixel_values
+from r2gen_lib.data.dataset import square_view
+from r2gen_lib.data.images import normalise
+from r2gen_lib.data.picture_cache import PictureCache
 from r2gen_lib.data.study import Study
-from r2gen_lib.errors import DataError, R2GenError
+from r2gen_lib.errors import R2GenError
 from r2gen_lib.files import atomic_write, cache_dir
 from r2gen_lib.model.checkpoint import frozen_hash
 from r2gen_lib.model.r2gengpt import R2GenGPT
 
-_VERSION = 1  # raise it when preprocessing or the file format changes
+_VERSION = 2  # raise it when preprocessing or the file format changes
 
 
 def encode_studies(
@@ -45,53 +47,41 @@ def encode_studies(
     if model.mode != "shallow":
         raise R2GenError(f"encode_studies: mode is {model.mode}, expected shallow, where the encoder is frozen.")
     folder = cache_dir("features", _key(model))
-    views = model.preset.vision.views
+    vision = model.preset.vision
     pending: list[tuple[Path, np.ndarray]] = []
     files: list[list[Path]] = []
     rows: dict[Path, Tensor] = {}
     bar = tqdm(studies, desc="features", unit="study", disable=not progress, ncols=90, mininterval=1.0)
     for study in bar:
         files.append([])
-        for view in views:
-            grey = load_view(study, view)
-            file = folder / f"{_name(grey)}.safetensors"
+        for view in vision.views:
+            square = square_view(study, view, vision.image_size, vision.fit)
+            file = folder / f"{_name(square)}.safetensors"
             files[-1].append(file)
             if file in rows:
                 continue
             rows[file] = cached = _read(file)
             if cached is None:
-                pending.append((file, grey))
+                pending.append((file, square))
         if len(pending) >= batch_size:
             _encode(model, pending, rows)
     _encode(model, pending, rows)
     return torch.stack([_mean([rows[file] for file in each]) for each in files])  # (S, N, D_v)
 
 
-def load_view(study: Study, view: str) -> np.ndarray:
-    """One view as grey bytes ``(H, W)``; errors name the study."""
-    try:
-        return study.picture(view).load()
-    except DataError as error:
-        message = str(error)
-        raise type(error)(message if study.id in message else f"study {study.id}: {message}") from error
-
-
-def study_pixels(model: R2GenGPT, studies: Sequence[Study]) -> Float[Tensor, "B V 3 S S"]:
+def study_pixels(
+    model: R2GenGPT, studies: Sequence[Study], cache: PictureCache | None = None
+) -> Float[Tensor, "B V 3 S S"]:
     """Pictures of some studies as the model's encoder wants them."""
     vision = model.preset.vision
-    return torch.stack(
-        [
-            torch.stack(
-                [
-                    torch.from_numpy(
-                        to_pixel_values(load_view(study, view), vision.image_size, vision.mean, vision.std)
-                    )
-                    for view in vision.views
-                ]
-            )
-            for study in studies
-        ]
-    )
+    squares = [[square_view(study, v, vision.image_size, vision.fit, cache) for v in vision.views] for study in studies]
+    return torch.from_numpy(np.stack([_pixels(model, each) for each in squares]))
+
+
+def _pixels(model: R2GenGPT, squares: Sequence[np.ndarray]) -> np.ndarray:
+    """uint8 (S, S) each -> float32 (n, 3, S, S)."""
+    vision = model.preset.vision
+    return np.stack([normalise(square, vision.mean, vision.std) for square in squares])
 
 
 @torch.no_grad()
@@ -99,9 +89,8 @@ def _encode(model: R2GenGPT, pending: list[tuple[Path, np.ndarray]], rows: dict[
     """Run the encoder over what is pending, write and keep each result, and empty the list."""
     if not pending:
         return
-    vision = model.preset.vision
-    pixels = [to_pixel_values(grey, vision.image_size, vision.mean, vision.std) for _, grey in pending]
-    tokens = model.encode(torch.from_numpy(np.stack(pixels)).unsqueeze(1)).half().cpu()  # (P, N, D_v)
+    pixels = torch.from_numpy(_pixels(model, [square for _, square in pending]))
+    tokens = model.encode(pixels.unsqueeze(1)).half().cpu()  # (P, N, D_v)
     for (file, _), features in zip(pending, tokens, strict=True):
         rows[file] = features
         with atomic_write(file) as temporary:
@@ -129,5 +118,5 @@ def _key(model: R2GenGPT) -> str:
     return hashlib.sha256(json.dumps(vision, sort_keys=True, default=list).encode()).hexdigest()[:16]
 
 
-def _name(grey: np.ndarray) -> str:
-    return hashlib.sha256(f"{grey.shape}".encode() + np.ascontiguousarray(grey).tobytes()).hexdigest()[:32]
+def _name(square: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(square).tobytes()).hexdigest()[:32]

@@ -6,7 +6,7 @@ import hashlib
 import math
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,9 @@ import torch
 from tqdm import tqdm
 
 from r2gen_lib.config import Preset, Profile, get_preset, get_profile, preset_to_dict
-from r2gen_lib.data.study import Study, by_split, check_leaks
+from r2gen_lib.data.doctor import require_healthy
+from r2gen_lib.data.study import Study, by_split
+from r2gen_lib.data.views import with_views
 from r2gen_lib.errors import CheckpointError, R2GenError
 from r2gen_lib.files import atomic_write
 from r2gen_lib.model import checkpoint
@@ -59,6 +61,8 @@ def train(
     *,
     seed: int = 0,
     progress: bool = True,
+    missing_view: str = "error",
+    skip_checks: Collection[str] = (),
 ) -> TrainResult:
     """Train what the model's mode trains, on the train split; look at the val split as it goes.
 
@@ -69,12 +73,17 @@ def train(
         profile: how many studies and steps; by default the environment's.
         out_dir: results, and the state from which a killed run goes on when called again with ``resume``.
         seed: of the choice of studies, their order, and dropout.
+        missing_view: what happens to a study that lacks a view of the preset (``r2gen_lib.data.views``).
+        skip_checks: names of the doctor's checks to leave out (``r2gen_lib.data.health.PROBLEMS``).
 
     Raises:
-        DataError: no studies in a split, a study in two splits, empty reports, unreadable pictures.
+        DataError: the doctor's quick checks found a problem: no studies in a split, a study or a patient in two
+            splits, empty reports, missing pictures; or a picture cannot be read.
         CheckpointError: ``out_dir`` holds another run, or cannot be written.
         R2GenError: the loss is not a number.
     """
+    studies = with_views(studies, model.preset.vision.views, missing_view)
+    require_healthy(studies, preset or model.preset, skip_checks, tokenizer=model.tokenizer)
     run = _Run(model, studies, preset, get_profile(profile), Path(out_dir), seed, progress)
     run.start(resume)
     run.loop()
@@ -86,7 +95,6 @@ class _Run:
 
     def __init__(self, model, studies, preset, profile: Profile, out_dir: Path, seed: int, progress: bool) -> None:
         model.preset = _same_but_optim(model.preset, get_preset(preset or model.preset))
-        check_leaks(studies)
         self.model, self.profile, self.out_dir, self.seed, self.progress = (
             model,
             profile,

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
-from r2gen_lib.data.dataset import Batch, ReportDataset, collate
+from r2gen_lib.data.dataset import Batch, ReportDataset, collate, worker_init
+from r2gen_lib.data.picture_cache import PictureCache
 from r2gen_lib.data.study import Picture, Study
 from r2gen_lib.errors import DataError, ImageError
 
@@ -69,6 +72,77 @@ def test_bad_pictures_name_the_study(studies, tmp_path):
     broken = Study("S8", "train", "Report.", pictures=(Picture("frontal", tmp_path / "none.png"),))
     with pytest.raises(ImageError, match="study S8: .*none.png: found no file"):
         ReportDataset([broken])[0]
+
+
+def test_missing_views_are_found_before_training_starts(studies):
+    bare = Study("S9", "train", "Report.", pictures=studies[0].pictures[:1])  # its lateral only
+    with pytest.raises(DataError, match="study S9: no frontal view; it has lateral"):
+        ReportDataset([*studies, bare])
+
+
+@pytest.mark.parametrize("policy, mean", [("blank", 0), ("other", 5)])
+def test_a_missing_view_is_handled_as_its_policy_says(studies, policy, mean):
+    bare = Study("S9", "train", "Report.", pictures=studies[0].pictures[:1])
+    views = ("frontal", "lateral")
+    data = ReportDataset([*studies, bare], 16, 0.0, 1.0, views, missing_view=policy)
+    assert len(data) == 6
+    torch.testing.assert_close(data[5]["pixel_values"].mean(dim=(1, 2, 3)) * 255, torch.tensor([float(mean), 5.0]))
+    skipped = ReportDataset([bare, *studies], 16, 0.0, 1.0, views, missing_view="skip")
+    assert len(skipped) == 5 and [skipped[i]["id"] for i in range(5)] == ["S0", "S1", "S2", "S3", "S4"]
+
+
+def test_pictures_are_padded_or_cropped(tmp_path):
+    wide = np.zeros((30, 60), np.uint8)
+    wide[:, 15:45] = 255
+    Image.fromarray(wide).save(tmp_path / "wide.png")
+    study = Study("S0", "train", "Report.", pictures=(Picture("frontal", tmp_path / "wide.png"),))
+    padded, cropped = (ReportDataset([study], 16, 0.0, 1.0, fit=fit)[0]["pixel_values"] for fit in ("pad", "crop"))
+    assert padded[..., 0, :].max() == 0 and cropped[..., 2:-2].min() == 1
+    with pytest.raises(ImageError, match="fit: found 'stretch'"):
+        ReportDataset([study], fit="stretch")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("fit", ["pad", "crop"])
+def test_the_cache_changes_no_number(studies, tmp_path, workers, fit):
+    views = ("frontal", "lateral")
+    plain = [ReportDataset(studies, 16, 0.3, 0.2, views, fit=fit)[i]["pixel_values"] for i in range(5)]
+    cache = PictureCache(16, fit, folder=tmp_path / "cache")
+    cached = ReportDataset(studies, 16, 0.3, 0.2, views, fit=fit, cache=cache)
+    loader = DataLoader(cached, 2, collate_fn=collate, num_workers=workers, worker_init_fn=worker_init)
+    for _ in range(2):
+        assert torch.equal(torch.cat([batch.pixel_values for batch in loader]), torch.stack(plain))
+    assert (cache.folder / "pixels.u8").stat().st_size >= 10 * 16 * 16
+
+
+def test_the_cache_is_for_files_and_for_the_same_preprocessing(studies, tmp_path):
+    cache = PictureCache(16, folder=tmp_path / "cache")
+    drawn = Picture("frontal", simulated=True, loader=lambda: np.full((30, 30), 70, np.uint8))
+    study = Study("S7", "train", "Report.", pictures=(drawn,))
+    item = ReportDataset([study], 16, 0.0, 1.0, cache=cache)[0]
+    assert item["pixel_values"].mean() * 255 == pytest.approx(70)
+    assert not (cache.folder / "pixels.u8").exists()
+    for size, fit in ((32, "pad"), (16, "crop")):
+        with pytest.raises(DataError, match=rf"its cache holds pictures of 16 pixels.*PictureCache\({size}, '{fit}'\)"):
+            ReportDataset(studies, size, fit=fit, cache=cache)
+    missing = Study("S8", "train", "Report.", pictures=(Picture("frontal", tmp_path / "none.png"),))
+    with pytest.raises(ImageError, match="study S8: .*none.png: found no file"):
+        ReportDataset([missing], 16, cache=cache)[0]
+
+
+class Threads(Dataset):
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> list[int]:
+        return [torch.get_num_threads(), os.nice(0)]
+
+
+@pytest.mark.skipif(not hasattr(os, "nice"), reason="Windows has no niceness")
+def test_workers_leave_the_cores_to_training():
+    before = os.nice(0)
+    loader = DataLoader(Threads(), batch_size=None, num_workers=1, worker_init_fn=worker_init)
+    assert list(loader) == [[1, min(before + 10, 19)]] and os.nice(0) == before
 
 
 def test_items_of_different_shapes_are_refused(studies):

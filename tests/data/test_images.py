@@ -1,15 +1,18 @@
-"""Real PNG and JPEG files, written here by Pillow, and damaged ones."""
+"""Real PNG and JPEG files, written here by Pillow (or by hand, where it can't), and damaged ones."""
 
 from __future__ import annotations
 
 import io
+import struct
 import warnings
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from r2gen_lib.data.images import load_grey, to_pixel_values
+from r2gen_lib.data import images
+from r2gen_lib.data.images import load_grey, normalise, to_pixel_values, to_square
 from r2gen_lib.data.study import Picture
 from r2gen_lib.errors import DataError, ImageError
 
@@ -27,6 +30,18 @@ def grey() -> np.ndarray:
 def saved(tmp_path, image: Image.Image, name: str = "picture.png", **how):
     path = tmp_path / name
     image.save(path, **how)
+    return path
+
+
+def grey_png(path, width: int, height: int, bits: int, rows: bytes):
+    """A grey PNG of any depth and any claim about its size, from packed rows that each begin with filter byte 0."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
+    chunks = chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
     return path
 
 
@@ -98,6 +113,13 @@ def test_1_bit_png(tmp_path, grey):
     np.testing.assert_array_equal(loaded, np.where(grey > 128, 255, 0))
 
 
+def test_2_and_4_bit_png_reach_white(tmp_path):
+    path = grey_png(tmp_path / "2.png", 4, 1, 2, bytes([0, 0b00011011]))
+    np.testing.assert_array_equal(load_grey(path), [[0, 85, 170, 255]])
+    path = grey_png(tmp_path / "4.png", 4, 1, 4, bytes([0, 0x05, 0xAF]))
+    np.testing.assert_array_equal(load_grey(path), [[0, 85, 170, 255]])
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_the_orientation_tag_is_applied(tmp_path, grey, orientation):
     upright = Image.fromarray(grey)
@@ -110,11 +132,19 @@ def test_the_orientation_tag_is_applied(tmp_path, grey, orientation):
     assert np.abs(loaded.astype(int) - grey).mean() < 3
 
 
-def test_cmyk_and_progressive_jpeg_and_a_name_that_lies(tmp_path, grey):
-    image = Image.fromarray(grey).convert("RGB")
-    assert load_grey(saved(tmp_path, image.convert("CMYK"), "cmyk.jpg")).shape == grey.shape
-    assert load_grey(saved(tmp_path, image, "progressive.jpg", progressive=True)).shape == grey.shape
-    assert load_grey(saved(tmp_path, image, "really_png.jpg", format="PNG")).shape == grey.shape
+@pytest.mark.parametrize("mode", ["CMYK", "RGB", "L"])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_jpegs_of_every_kind_keep_black_and_white_where_they_are(tmp_path, grey, mode, progressive):
+    image = Image.fromarray(grey).convert("RGB").convert(mode)
+    loaded = load_grey(saved(tmp_path, image, f"{mode}.jpg", quality=95, progressive=progressive))
+    assert np.abs(loaded.astype(int) - grey).mean() < 3
+
+
+def test_the_content_decides_not_the_name(tmp_path, grey):
+    image = Image.fromarray(grey)
+    np.testing.assert_array_equal(load_grey(saved(tmp_path, image, "png.jpg", format="PNG")), grey)
+    np.testing.assert_array_equal(load_grey(saved(tmp_path, image, "png.dcm", format="PNG")), grey)
+    assert load_grey(saved(tmp_path, image, "jpeg", format="JPEG")).shape == grey.shape
 
 
 def refused(path, *expected: str) -> str:
@@ -123,7 +153,7 @@ def refused(path, *expected: str) -> str:
         load_grey(path)
     message = str(caught.value)
     assert isinstance(caught.value, DataError)
-    for part in (str(path), "expected a PNG or JPEG picture", *expected):
+    for part in (str(path), "expected a PNG, JPEG or DICOM picture", *expected):
         assert part in message, message
     return message
 
@@ -175,14 +205,50 @@ def test_not_a_picture(tmp_path, grey):
     refused(path, "20 bytes beginning b'The lung'", "Convert report.png to PNG")
     path.write_bytes(b"")
     refused(path, "found an empty file")
-    path.write_bytes(bytes(128) + b"DICM" + bytes(200))
-    refused(path, "found a DICOM file")
     refused(saved(tmp_path, Image.fromarray(grey), "picture.gif"), "found a GIF picture")
 
 
-def test_a_picture_of_absurd_size(tmp_path):
-    path = saved(tmp_path, Image.new("1", (20_000, 20_000)))
-    refused(path, "Scale it down")
+@pytest.mark.parametrize(
+    "content, expected",
+    [
+        (b"\n<!DOCTYPE html><html><title>Log in</title>", "a login page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "git lfs pull"),
+        (b"\x1f\x8b\x08\x00", "gzip"),
+        (b"PK\x03\x04\x14\x00", "zip"),
+    ],
+)
+def test_what_is_often_saved_in_a_pictures_place_is_named(tmp_path, content, expected):
+    path = tmp_path / "picture.png"
+    path.write_bytes(content)
+    refused(path, expected)
+
+
+def test_a_dcm_file_without_a_dicom_header(tmp_path):
+    path = tmp_path / "picture.dcm"
+    path.write_bytes(bytes(300))
+    refused(path, "'DICM' at byte 128")
+
+
+def test_a_file_that_may_not_be_read(tmp_path, grey, monkeypatch):
+    def denied(self):
+        raise PermissionError(13, "Permission denied")
+
+    path = saved(tmp_path, Image.fromarray(grey))
+    monkeypatch.setattr(type(path), "read_bytes", denied)
+    refused(path, "Permission denied", "Check that you may read it")
+
+
+@pytest.mark.parametrize("side", [9_000, 100_000])
+def test_a_small_file_that_unpacks_to_gigabytes(tmp_path, side):
+    path = grey_png(tmp_path / "bomb.png", side, side, 8, bytes(1000))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's own, before the error
+        refused(path, "Scale it down")
+
+
+def test_a_file_of_absurd_length(tmp_path, grey, monkeypatch):
+    monkeypatch.setattr(images, "MAX_BYTES", 100)
+    refused(saved(tmp_path, Image.fromarray(grey)), "of at most 100", "Scale it down")
 
 
 def test_a_text_chunk_that_unpacks_to_megabytes(tmp_path, grey):
@@ -200,6 +266,27 @@ def test_pixel_values_keep_the_aspect_and_pad_with_black():
     assert (values[0, 56:168] == 1).all() and not values[0, :56].any() and not values[0, 168:].any()
     tall = to_pixel_values(wide.T, 224, 0.0, 1.0)
     np.testing.assert_array_equal(tall[0], values[0].T)
+
+
+def test_cropping_keeps_the_middle_and_the_aspect():
+    wide = np.zeros((100, 200), dtype=np.uint8)
+    wide[:, 50:150] = 255  # the middle square is white, the ends black
+    square = to_square(wide, 64, "crop")
+    assert square.shape == (64, 64) and square.dtype == np.uint8 and square[:, 2:-2].min() == 255
+    np.testing.assert_array_equal(to_square(wide.T, 64, "crop"), square.T)
+    rows, columns = np.mgrid[-50:50, -100:100]
+    disc = to_square(np.where(rows**2 + columns**2 < 40**2, 255, 0).astype(np.uint8), 64, "crop") > 127
+    assert disc.any(axis=0).sum() == disc.any(axis=1).sum() == pytest.approx(64 * 0.8, abs=2)
+
+
+def test_cropped_and_padded_squares_are_the_same_picture(grey):
+    square = np.ascontiguousarray(grey[:40, :40])
+    np.testing.assert_array_equal(to_square(square, 32, "crop"), to_square(square, 32, "pad"))
+    np.testing.assert_array_equal(
+        to_pixel_values(grey, 32, 0.5, 0.25, "crop"), normalise(to_square(grey, 32, "crop"), 0.5, 0.25)
+    )
+    with pytest.raises(ImageError, match="fit: found 'stretch', expected one of pad, crop"):
+        to_pixel_values(grey, 32, 0.5, 0.5, "stretch")
 
 
 def test_pixel_values_are_normalised_by_channel():
@@ -222,7 +309,8 @@ def test_scaling_down_averages_instead_of_skipping():
 
 
 def test_extreme_shapes_and_wrong_arrays():
-    assert to_pixel_values(np.full((1, 5000), 9, np.uint8), 32, 0.5, 0.5).shape == (3, 32, 32)
+    for fit in ("pad", "crop"):
+        assert to_pixel_values(np.full((1, 5000), 9, np.uint8), 32, 0.5, 0.5, fit).shape == (3, 32, 32)
     for wrong in (np.zeros((4, 4)), np.zeros((3, 4, 4), np.uint8), np.zeros((0, 0), np.uint8), [[1]]):
         with pytest.raises(ImageError, match=r"expected uint8 \(H, W\)"):
             to_pixel_values(wrong, 32, 0.5, 0.5)

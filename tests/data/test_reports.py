@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from r2gen_lib.data.reports import clean_report, openi_sections, section_text
+from r2gen_lib.data.reports import choose_section, clean_report, openi_sections, section_text
 from r2gen_lib.errors import DataError
 
 
@@ -60,3 +60,12 @@ def test_section_text_joins_and_refuses_emptiness():
         section_text(sections, "indication", "CXR9")
     with pytest.raises(DataError, match="no section 'conclusion'; it has findings, impression, indication"):
         section_text(sections, "conclusion", "CXR9")
+
+
+def test_both_means_findings_and_impression():
+    sections = {"findings": "Lungs clear.", "impression": "Normal.", "indication": ""}
+    assert section_text(sections, "both") == section_text(sections, " Both ") == "Lungs clear. Normal."
+    assert section_text(sections, "findings+both") == "Lungs clear. Normal.", "no section twice"
+    assert choose_section(sections, "indication") == ""
+    with pytest.raises(DataError, match="its both text is empty; sections with text: indication"):
+        section_text({"findings": "", "impression": " ", "indication": "Cough."}, "both")

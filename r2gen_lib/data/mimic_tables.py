@@ -1,0 +1,87 @@
+"""MIMIC-CXR's two tables: which pictures a study has, of which view, and the official split."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from r2gen_lib.data.faults import Faults
+from r2gen_lib.data.tables import read_table
+from r2gen_lib.errors import DataError
+
+SPLIT_NAMES = {"train": "train", "validate": "val", "val": "val", "test": "test"}
+
+# Where ViewPosition is empty, the meaning of the view's code often is not.
+_CODE_MEANINGS = {"postero-anterior": "PA", "antero-posterior": "AP", "lateral": "LATERAL", "left lateral": "LL"}
+_NUMBER = re.compile(r"\d+", re.ASCII)
+_DICOM_ID = re.compile(r"[\w-]+", re.ASCII)
+
+
+@dataclass
+class TableStudy:
+    """A study as the tables give it: its pictures as (ViewPosition, dicom id)."""
+
+    study: str
+    patient: str
+    split: str
+    line: int
+    dicoms: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def group(self) -> str:
+        return f"p{self.patient[:2]}"
+
+    @property
+    def folder(self) -> str:
+        return f"{self.group}/p{self.patient}/s{self.study}"
+
+
+def find_table(root: Path, what: str) -> Path:
+    """``mimic-cxr-<version>-<what>.csv`` or ``.csv.gz``, the unzipped one if both are there."""
+    found = [path for suffix in ("csv", "csv.gz") for path in sorted(root.glob(f"mimic-cxr-*-{what}.{suffix}"))]
+    if found:
+        return found[0]
+    there = ", ".join(sorted(path.name for path in islice(root.iterdir(), 5))) if root.is_dir() else "no such folder"
+    raise DataError(
+        f"{root}: no mimic-cxr-2.0.0-{what}.csv or .csv.gz; found {there or 'an empty folder'}. The table comes with "
+        "MIMIC-CXR-JPG on PhysioNet, also for those who use the DICOM pictures: put it into this folder."
+    )
+
+
+def read_tables(split_table: Path, metadata_table: Path, faults: Faults) -> list[TableStudy]:
+    """The studies, in the order of the split table. What is wrong with its rows goes to ``faults``.
+
+    Raises:
+        DataError: a file is no table, or lacks a column.
+    """
+    position = {
+        row["dicom_id"]: row["ViewPosition"].upper()
+        or _CODE_MEANINGS.get(row.get("ViewCodeSequence_CodeMeaning", "").lower(), "")
+        for row in read_table(metadata_table, ["dicom_id", "ViewPosition"], optional=["ViewCodeSequence_CodeMeaning"])
+    }
+    entries: dict[str, TableStudy] = {}
+    for row in read_table(split_table, ["dicom_id", "study_id", "subject_id", "split"]):
+        study, patient, dicom = row["study_id"], row["subject_id"], row["dicom_id"]
+        split = SPLIT_NAMES.get(row["split"].lower())
+        if not (_NUMBER.fullmatch(study) and _NUMBER.fullmatch(patient) and _DICOM_ID.fullmatch(dicom) and split):
+            faults.add(
+                f"line {row.line}: found study_id {study!r}, subject_id {patient!r}, dicom_id {dicom!r}, split "
+                f"{row['split']!r}; expected two numbers, letters, digits and '-', and train, validate or test."
+            )
+            continue
+        entry = entries.setdefault(study, TableStudy(study, patient, split, row.line))
+        if (entry.patient, entry.split) != (patient, split):
+            faults.add(
+                f"line {row.line}: study {study} is in {split}, of subject {patient}; line {entry.line} has it in "
+                f"{entry.split}, of subject {entry.patient}. A study has one split and one subject: correct the table."
+            )
+        elif dicom not in position:
+            faults.add(
+                f"line {row.line}: picture {dicom} is not in {metadata_table.name}, so its view is not known. "
+                "Take both tables from the same release."
+            )
+        else:
+            entry.dicoms.append((position[dicom], dicom))
+    return list(entries.values())

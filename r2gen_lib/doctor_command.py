@@ -1,0 +1,56 @@
+"""``r2gen doctor SOURCE``: one page about a data set before training on it; exit status 0 if it is fit, else 1."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from r2gen_lib.config import PRESETS
+from r2gen_lib.errors import DataError
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("source", metavar="SOURCE", help="a data set's name, or the file or folder it is in")
+    parser.add_argument("--pictures", type=Path, metavar="DIR", help="folder that the picture paths are relative to")
+    words = "the target text: findings, impression or both (default findings)"
+    parser.add_argument("--section", default="findings", help=words)
+    words = "what the data are meant for: its views and report length (default laptop)"
+    parser.add_argument("--preset", default="laptop", choices=PRESETS, help=words)
+    parser.add_argument("--json", action="store_true", help="print JSON instead of the page")
+    words = "list the missing, unreadable and blank pictures in this file"
+    parser.add_argument("--bad-pictures", type=Path, metavar="CSV", help=words)
+    words = "leave a check out, by the name the page gives it (repeatable)"
+    parser.add_argument("--skip", action="append", default=[], metavar="NAME", help=words)
+    words = "do not open the picture files; only see that they are there"
+    parser.add_argument("--quick", action="store_true", help=words)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the page (or JSON) and return 0, or 1 if the data have a problem or cannot be read at all."""
+    from r2gen_lib import load_studies
+    from r2gen_lib.data.doctor import examine
+    from r2gen_lib.data.health import known_checks
+
+    known_checks(args.skip)  # before minutes of reading
+    try:
+        studies = load_studies(args.source, pictures=args.pictures, section=args.section)
+    except DataError as error:
+        return _unreadable(args, error)
+    health = examine(studies, args.preset, check_pictures=not args.quick, skip=args.skip)
+    if args.bad_pictures:
+        health.write_bad_pictures(args.bad_pictures)
+    print(health.to_json() if args.json else health.text())
+    if args.bad_pictures and not args.json:
+        print(f"{len(health.bad_pictures):,} bad pictures are listed in {args.bad_pictures}")
+    return int(bool(health.problems))
+
+
+def _unreadable(args: argparse.Namespace, error: DataError) -> int:
+    if args.json:
+        print(json.dumps({"healthy": False, "error": str(error)}, indent=2))
+    else:
+        print(f"r2gen doctor: {args.source} cannot be read. {error}", file=sys.stderr)
+    return 1

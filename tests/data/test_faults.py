@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import pytest
+
+from r2gen_lib.data.faults import Faults, quoted
+from r2gen_lib.errors import DataError
+
+
+def test_no_fault_is_no_error():
+    Faults("table.csv").check()
+
+
+def test_one_fault_is_told_as_it_is():
+    faults = Faults("table.csv")
+    faults.add("line 7: its id is empty.")
+    with pytest.raises(DataError, match=r"^table.csv, line 7: its id is empty\.$"):
+        faults.check()
+
+
+def test_thousands_of_faults_are_five_and_a_count():
+    faults = Faults("table.csv")
+    for line in range(2, 12_002):
+        with faults.collecting():
+            raise DataError(f"line {line}: no picture.")
+    with pytest.raises(DataError) as error:
+        faults.check()
+    message = str(error.value)
+    assert message.startswith("table.csv: 12,000 entries are wrong:\n  line 2: no picture.\n")
+    assert message.endswith("line 6: no picture.\n  and 11,995 more") and message.count("\n") == 6
+
+
+def test_other_errors_are_not_swallowed():
+    with pytest.raises(ZeroDivisionError), Faults("table.csv").collecting():
+        raise ZeroDivisionError
+
+
+def test_quoted_text_is_short_and_printable():
+    assert quoted("CXR1") == "'CXR1'"
+    assert len(quoted("x" * 10_000)) <= 102
+    quoted("half a character: \ud800").encode()
