@@ -132,6 +132,22 @@ def _coverage(args: argparse.Namespace) -> int:
     return 0
 
 
+def _download_options(p: argparse.ArgumentParser) -> None:
+    p.add_argument("target", type=Path, metavar="FOLDER", help="where to put it; a broken download goes on from there")
+    words = "reports, png or dcm (DICOM, many times as large as PNG); default reports and png"
+    p.add_argument("--what", nargs="+", default=["reports", "png"], metavar="PART", help=words)
+    p.add_argument("--from", dest="base_url", metavar="URL", help="a mirror (default: Open-i's own address)")
+
+
+def _download(args: argparse.Namespace) -> int:
+    from r2gen_lib.data.download import download_openi
+
+    options = {"base_url": args.base_url} if args.base_url else {}
+    for name, folder in download_openi(args.target, args.what, **options).items():
+        print(f"{name}: {folder}")
+    return 0
+
+
 def _pretrain_options(p: argparse.ArgumentParser) -> None:
     words = "folder for weights, curve and AUROC table; a run that was stopped goes on from what it holds"
     p.add_argument("--out", type=Path, required=True, help=words)
@@ -323,6 +339,7 @@ def _fail(args: argparse.Namespace, message: str, code: int) -> int:
 _COMMANDS = (
     ("course", _course, "run the notebooks in order; results and HTML go to runs/", _course_options),
     ("assets", _assets, "show the data wheels: what, licence, where, intact or not", _assets_options),
+    ("download-openi", _download, "fetch Open-i's real reports and radiographs", _download_options),
     ("doctor", doctor_command.run, "say what is wrong with a data set before training on it", doctor_command.options),
     ("simulate", _simulate, "render the studies' radiographs into the cache", _simulate_options),
     ("pretrain-vision", _pretrain_vision, "train the encoder on simulated pictures", _pretrain_options),

@@ -184,23 +184,28 @@ def test_train_refuses_a_full_folder_without_resume(tmp_path, capsys):
 def test_train_passes_its_options_on(monkeypatch, tmp_path, capsys):
     seen = {}
 
-    def train(model, studies, preset, profile, out, resume):
+    def train(model, studies, preset, profile, out, **choices):
         names = (preset.name, profile.name)
-        seen.update(model=model, studies=studies, names=names, out=out, resume=resume)
+        seen.update(model=model, studies=studies, names=names, out=out, **choices)
         return SimpleNamespace(out_dir=out, checkpoint=out / "best", best={"step": 1})
 
-    monkeypatch.setitem(vars(r2gen_lib), "load_studies", lambda source: source)
+    study = SimpleNamespace(split="train", pictures=())
+    monkeypatch.setitem(vars(r2gen_lib), "load_studies", lambda source, **options: seen.update(options) or [study])
     monkeypatch.setitem(vars(r2gen_lib), "train", train)
     monkeypatch.setattr(R2GenGPT, "from_preset", lambda preset, mode: mode)
-    options = ["--mode", "delta", "--profile", "ci", "--resume", "--out", str(tmp_path)]
+    options = ["--mode", "delta", "--profile", "ci", "--resume", "--out", str(tmp_path), "--data", "mine.csv"]
+    options += ["--section", "both", "--missing-view", "skip", "--skip-check", "empty_splits"]
     assert cli.main(["train", *options]) == 0
-    expected = {"model": "delta", "studies": "openi_sim", "names": ("laptop", "ci"), "out": tmp_path}
-    assert seen == {**expected, "resume": True}
+    expected = {"model": "delta", "studies": [study], "names": ("laptop", "ci"), "out": tmp_path, "resume": True}
+    data = {"pictures": None, "section": "both", "clean": "gentle"}
+    assert seen == {**expected, **data, "missing_view": "skip", "skip_checks": ["empty_splits"]}
     assert str(tmp_path / "best") in capsys.readouterr().out
 
 
 def test_evaluate_prints_scores_with_controls(monkeypatch, model, tmp_path, capsys):
-    studies = [SimpleNamespace(split=split, report=split) for split in ("train", "test", "test", "test")]
+    simulated = (SimpleNamespace(simulated=True),)
+    splits = ("train", "test", "test", "test")
+    studies = [SimpleNamespace(split=split, report=split, pictures=simulated) for split in splits]
     seen = {}
 
     def evaluate(model, chosen, train_reports, folder, **decoding):
@@ -214,7 +219,8 @@ def test_evaluate_prints_scores_with_controls(monkeypatch, model, tmp_path, caps
     assert cli.main(["evaluate", "--limit", "2", "--out", str(tmp_path), "--beams", "1"]) == 0
     assert seen == {"drawn": 2, "chosen": 2, "train": ["train"], "folder": tmp_path, "decoding": {"num_beams": 1}}
     out = capsys.readouterr().out
-    assert "simulated pictures" in out and "constant report" in out and model == [cli.DEFAULT_CHECKPOINT]
+    assert "of openi_sim, split test, simulated pictures, section findings, cleaning gentle" in out
+    assert "constant report" in out and model == [cli.DEFAULT_CHECKPOINT]
 
 
 def test_course_runs_what_was_asked_for(monkeypatch, tmp_path):

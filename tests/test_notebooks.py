@@ -10,6 +10,7 @@ import pytest
 
 from r2gen_lib import notebook_files
 from r2gen_lib.assets import checkout
+from r2gen_lib.privacy import check_notebooks
 
 NOTEBOOKS = sorted((checkout() / "notebooks").rglob("*.ipynb"))
 MACHINE_PATH = re.compile(r"/(home|root|Users|work|tmp)/|[A-Z]:\\\\?Users")
@@ -41,6 +42,7 @@ def test_small_and_without_machine_paths(path):
     shown = re.sub(r'"image/png": "[^"]*"', "", text)
     assert not MACHINE_PATH.search(shown), MACHINE_PATH.search(shown)
     assert not CREDENTIALED.search(shown)
+    assert not check_notebooks([path])
 
 
 def test_executed_in_order_without_errors(path):

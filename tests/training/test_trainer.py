@@ -146,11 +146,11 @@ def test_only_optim_may_differ(tmp_path):
 
 def test_bad_studies(tmp_path):
     studies = tiny_studies()
-    with pytest.raises(DataError, match="val studies: found none"):
+    with pytest.raises(DataError, match="empty_splits"):
         fit(tiny_model(), tmp_path / "run", [s for s in studies if s.split == "train"])
-    with pytest.raises(DataError, match="empty report.*T0"):
+    with pytest.raises(DataError, match="empty_reports.*T0"):
         fit(tiny_model(), tmp_path / "run", [replace(studies[0], report=" "), *studies[1:]])
-    with pytest.raises(DataError, match="more than one split"):
+    with pytest.raises(DataError, match="study_in_two_splits"):
         fit(tiny_model(), tmp_path / "run", [*studies, replace(studies[0], split="val")])
     assert not (tmp_path / "run").exists()
 
