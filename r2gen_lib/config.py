@@ -218,7 +218,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
 PROFILES: Mapping[str, Profile] = MappingProxyType(
     {
         "ci": Profile("ci", 96, 8, 8, train_steps=24, eval_every=12, checkpoint_every=12),
-        "laptop": Profile("laptop", 1200, 32, 40, train_steps=300, eval_every=75, checkpoint_every=75),
+        "laptop": Profile("laptop", 960, 32, 32, train_steps=240, eval_every=80, checkpoint_every=40),
         "paper": Profile("paper", None, None, None, train_steps=None, eval_every=250, checkpoint_every=250),
     }
 )

@@ -280,3 +280,25 @@ def test_pretrain_passes_its_options_on(monkeypatch, tmp_path, capsys):
     options = ["--out", str(tmp_path), "--pictures", "64", "--seed", "3"]
     assert cli.main(["pretrain-vision", *options]) == 0
     assert capsys.readouterr().out.split() == ["oedema", "0.900", "(12", "pictures)"]
+
+
+def test_download_openi_takes_a_folder_parts_and_a_mirror(monkeypatch, tmp_path, capsys):
+    seen = {}
+
+    def download(target, what, **options):
+        seen.update(target=target, what=what, **options)
+        return {name: target / name for name in what}
+
+    monkeypatch.setattr("r2gen_lib.data.download.download_openi", download)
+    assert cli.main(["download-openi", str(tmp_path), "--what", "reports", "--from", "http://localhost:1"]) == 0
+    assert seen == {"target": tmp_path, "what": ["reports"], "base_url": "http://localhost:1"}
+    assert capsys.readouterr().out == f"reports: {tmp_path / 'reports'}\n"
+
+
+def test_doctor_is_a_command_and_its_status_says_whether_data_are_fit(tmp_path, capsys):
+    (tmp_path / "mine.csv").write_text("id,picture,report,split\na,a.png,Clear lungs.,train\nb,b.png,Clear.,val\n")
+    assert cli.main(["doctor", str(tmp_path / "mine.csv")]) == 1
+    out = capsys.readouterr().out
+    assert "missing_pictures" in out and len(out.splitlines()) <= 60
+    skipped = ["--skip", "missing_pictures", "--skip", "missing_views"]
+    assert cli.main(["doctor", str(tmp_path / "mine.csv"), *skipped]) == 0
