@@ -16,11 +16,21 @@ from pathlib import Path
 
 from r2gen_lib import __version__, doctor_command
 from r2gen_lib.config import MODES, PRESETS, PROFILES
+from r2gen_lib.data.study import SPLITS
 from r2gen_lib.data.views import MISSING_VIEW
+from r2gen_lib.data_commands import (
+    data_options,
+    download,
+    download_options,
+    draw_simulated,
+    positive,
+    simulate,
+    simulate_options,
+    studies_of,
+)
 from r2gen_lib.errors import R2GenError
 
 DEFAULT_CHECKPOINT = "laptop-shallow"  # shipped in data/weights
-SPLITS = ("train", "val", "test")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -64,7 +74,7 @@ def _course_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--update", action="store_true", help="write the outputs back into notebooks/ as well")
     p.add_argument("--name", help="name of the results' folder in --out (default: date and time)")
     p.add_argument("--out", type=Path, help="folder for results (default: runs/ in the checkout)")
-    p.add_argument("--cell-timeout", type=_positive, default=3600, metavar="SECONDS", help="default 3600")
+    p.add_argument("--cell-timeout", type=positive, default=3600, metavar="SECONDS", help="default 3600")
 
 
 def _course(args: argparse.Namespace) -> int:
@@ -96,64 +106,12 @@ def _assets(args: argparse.Namespace) -> int:
     return 0
 
 
-def _simulate_options(p: argparse.ArgumentParser) -> None:
-    p.add_argument("--split", choices=SPLITS, help="only this split (default: all)")
-    p.add_argument("--limit", type=_positive, metavar="N", help="at most N studies")
-    p.add_argument("--view", action="append", choices=("frontal", "lateral"), help="default: both")
-    words = "processes (default: one a core)"
-    p.add_argument("--workers", type=_positive, default=os.cpu_count() or 1, metavar="N", help=words)
-    words = "render nothing: list the codes of all Open-i reports, each with how it is drawn or why not"
-    p.add_argument("--coverage", action="store_true", help=words)
-
-
-def _simulate(args: argparse.Namespace) -> int:
-    if args.coverage:
-        return _coverage(args)
-    from r2gen_lib import load_studies
-    from r2gen_lib.simulation.batch import picture_path, render_pictures
-
-    studies = [study for study in load_studies("openi_sim") if args.split in (None, study.split)][: args.limit]
-    views = dict.fromkeys(args.view or ["frontal", "lateral"])
-    drawn = render_pictures(studies, None if len(views) == 2 else next(iter(views)), args.workers)
-    folder = picture_path("", "frontal").parent
-    print(f"{len(views) * len(studies)} simulated radiographs in {folder}, {drawn} of them drawn now")
-    return 0
-
-
-def _coverage(args: argparse.Namespace) -> int:
-    if args.split or args.limit or args.view:
-        raise R2GenError("--coverage counts every report: leave out --split, --limit and --view.")
-    from r2gen_lib.assets import asset
-    from r2gen_lib.data.openi import read_openi_archive
-    from r2gen_lib.simulation.coverage import coverage_table, coverage_text
-
-    codes = {report: mesh for report, (_, mesh) in read_openi_archive(asset("openi_reports")).items()}
-    print(coverage_text(coverage_table(codes), len(codes)))
-    return 0
-
-
-def _download_options(p: argparse.ArgumentParser) -> None:
-    p.add_argument("target", type=Path, metavar="FOLDER", help="where to put it; a broken download goes on from there")
-    words = "reports, png or dcm (DICOM, many times as large as PNG); default reports and png"
-    p.add_argument("--what", nargs="+", default=["reports", "png"], metavar="PART", help=words)
-    p.add_argument("--from", dest="base_url", metavar="URL", help="a mirror (default: Open-i's own address)")
-
-
-def _download(args: argparse.Namespace) -> int:
-    from r2gen_lib.data.download import download_openi
-
-    options = {"base_url": args.base_url} if args.base_url else {}
-    for name, folder in download_openi(args.target, args.what, **options).items():
-        print(f"{name}: {folder}")
-    return 0
-
-
 def _pretrain_options(p: argparse.ArgumentParser) -> None:
     words = "folder for weights, curve and AUROC table; a run that was stopped goes on from what it holds"
     p.add_argument("--out", type=Path, required=True, help=words)
-    p.add_argument("--pictures", type=_positive, default=3600, help="simulated training pictures (default 3600)")
-    p.add_argument("--held-out", type=_positive, default=400, help="simulated held-out pictures (default 400)")
-    p.add_argument("--epochs", type=_positive, default=8, help="epochs (default 8)")
+    p.add_argument("--pictures", type=positive, default=3600, help="simulated training pictures (default 3600)")
+    p.add_argument("--held-out", type=positive, default=400, help="simulated held-out pictures (default 400)")
+    p.add_argument("--epochs", type=positive, default=8, help="epochs (default 8)")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--start-from", metavar="FILE", help="weights of the same Swin to go on from (default: random)")
 
@@ -181,7 +139,7 @@ def _parameters(args: argparse.Namespace) -> int:
 
 
 def _train_options(p: argparse.ArgumentParser) -> None:
-    _data_options(p)
+    data_options(p)
     words = "a study that lacks a view: error, skip it, blank picture, or its other one (default error)"
     p.add_argument("--missing-view", default="error", choices=MISSING_VIEW, help=words)
     words = "leave one of the doctor's checks out, by name (repeatable)"
@@ -196,7 +154,7 @@ def _train_options(p: argparse.ArgumentParser) -> None:
         ("train-studies", "studies to train on"),
         ("val-studies", "held-out studies"),
     ):
-        p.add_argument(f"--{name}", type=_positive, metavar="N", help=f"{what} (default: the profile's)")
+        p.add_argument(f"--{name}", type=positive, metavar="N", help=f"{what} (default: the profile's)")
 
 
 def _train(args: argparse.Namespace) -> int:
@@ -209,8 +167,8 @@ def _train(args: argparse.Namespace) -> int:
     given = {"train_steps": args.steps, "train_studies": args.train_studies, "val_studies": args.val_studies}
     preset = get_preset(args.preset)
     profile = replace(get_profile(args.profile), **{name: n for name, n in given.items() if n})
-    studies = _studies(args)
-    _draw_simulated([study for split in chosen_studies(studies, profile) for study in split], preset.vision.views)
+    studies = studies_of(args)
+    draw_simulated([study for split in chosen_studies(studies, profile) for study in split], preset.vision.views)
     model = R2GenGPT.from_preset(preset, mode=args.mode)
     out = args.out or _results(args)
     choices = {"missing_view": args.missing_view, "skip_checks": args.skip_check}
@@ -221,11 +179,11 @@ def _train(args: argparse.Namespace) -> int:
 
 
 def _evaluate_options(p: argparse.ArgumentParser) -> None:
-    _data_options(p)
+    data_options(p)
     _checkpoint_option(p)
     p.add_argument("--split", default="test", choices=SPLITS)
-    p.add_argument("--limit", type=_positive, metavar="N", help="at most N studies (default: all)")
-    p.add_argument("--beams", type=_positive, metavar="N", help="width of the search (default: the preset's)")
+    p.add_argument("--limit", type=positive, metavar="N", help="at most N studies (default: all)")
+    p.add_argument("--beams", type=positive, metavar="N", help="width of the search (default: the preset's)")
     p.add_argument("--out", type=Path, help="folder for reports and scores (default: a new one in runs/)")
 
 
@@ -235,9 +193,9 @@ def _evaluate(args: argparse.Namespace) -> int:
     from r2gen_lib.describe import evaluate
 
     model = R2GenGPT.from_trained(args.checkpoint)
-    studies = _studies(args)
+    studies = studies_of(args)
     chosen = by_split(studies, args.split)[: args.limit]
-    drawn = _draw_simulated(chosen, model.preset.vision.views)
+    drawn = draw_simulated(chosen, model.preset.vision.views)
     train_reports = [study.report for study in by_split(studies, "train")]
     out = args.out or _results(args)
     scores = evaluate(model, chosen, train_reports, out, **_decoding(args))
@@ -253,7 +211,7 @@ def _generate_options(p: argparse.ArgumentParser) -> None:
     words = "PNG, JPEG or DICOM file of a frontal chest radiograph"
     p.add_argument("pictures", nargs="+", metavar="PICTURE", help=words)
     _checkpoint_option(p)
-    p.add_argument("--beams", type=_positive, metavar="N", help="width of the search (default: the preset's)")
+    p.add_argument("--beams", type=positive, metavar="N", help="width of the search (default: the preset's)")
 
 
 def _generate(args: argparse.Namespace) -> int:
@@ -271,32 +229,6 @@ def _generate(args: argparse.Namespace) -> int:
     return 1 if bad else 0
 
 
-def _data_options(p: argparse.ArgumentParser) -> None:
-    words = "the data set: openi_sim, or the file or folder of your own (r2gen doctor says what is wrong with it)"
-    p.add_argument("--data", default="openi_sim", metavar="SOURCE", help=words)
-    p.add_argument("--pictures", type=Path, metavar="DIR", help="where its pictures are, if not beside it")
-    words = "the target text: findings, impression or both (default findings)"
-    p.add_argument("--section", default="findings", help=words)
-    words = "how reports are cleaned: gentle, none, r2gen_iu_xray, r2gen_mimic_cxr, r2gengpt_mimic_cxr"
-    p.add_argument("--clean", default="gentle", metavar="NAME", help=f"{words} (default gentle)")
-
-
-def _studies(args: argparse.Namespace) -> list:
-    from r2gen_lib import load_studies
-
-    return load_studies(args.data, pictures=args.pictures, section=args.section, clean=args.clean)
-
-
-def _draw_simulated(studies: list, views: Sequence[str]) -> bool:
-    """Draw what the cache lacks of simulated pictures; whether these studies have any."""
-    from r2gen_lib.simulation.batch import render_pictures
-
-    simulated = [study for study in studies if any(picture.simulated for picture in study.pictures)]
-    for view in views if simulated else ():
-        render_pictures(simulated, view)
-    return bool(simulated)
-
-
 def _profile_option(p: argparse.ArgumentParser) -> None:
     words = "how long (default: R2GEN_PROFILE, else laptop)"
     p.add_argument("--profile", choices=PROFILES, help=words)
@@ -309,13 +241,6 @@ def _preset_option(p: argparse.ArgumentParser) -> None:
 def _checkpoint_option(p: argparse.ArgumentParser) -> None:
     words = f"a folder that training wrote, or a shipped model's name (default {DEFAULT_CHECKPOINT})"
     p.add_argument("--checkpoint", default=DEFAULT_CHECKPOINT, metavar="FOLDER", help=words)
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"found {number}, expected 1 or more")
-    return number
 
 
 def _decoding(args: argparse.Namespace) -> dict[str, int]:
@@ -339,9 +264,9 @@ def _fail(args: argparse.Namespace, message: str, code: int) -> int:
 _COMMANDS = (
     ("course", _course, "run the notebooks in order; results and HTML go to runs/", _course_options),
     ("assets", _assets, "show the data wheels: what, licence, where, intact or not", _assets_options),
-    ("download-openi", _download, "fetch Open-i's real reports and radiographs", _download_options),
+    ("download-openi", download, "fetch Open-i's real reports and radiographs", download_options),
     ("doctor", doctor_command.run, "say what is wrong with a data set before training on it", doctor_command.options),
-    ("simulate", _simulate, "render the studies' radiographs into the cache", _simulate_options),
+    ("simulate", simulate, "render the studies' radiographs into the cache", simulate_options),
     ("pretrain-vision", _pretrain_vision, "train the encoder on simulated pictures", _pretrain_options),
     ("parameters", _parameters, "count parameters: what trains, what is frozen", _parameters_options),
     ("train", _train, "train the mapper (by mode more) in front of the frozen LLM", _train_options),
