@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from r2gen_lib import load_studies
+from r2gen_lib.files import cache_dir
 from r2gen_lib.simulation import projection as ours
 from r2gen_lib.simulation.acquisition import Acquisition
 from r2gen_lib.simulation.batch import render_pictures
@@ -33,8 +34,6 @@ def throughput(count: int, workers: int) -> None:
     load_thorax()  # made once and kept; not part of what is measured
     thorax_cache = os.environ.get("R2GEN_CACHE")
     with tempfile.TemporaryDirectory() as folder:
-        from r2gen_lib.files import cache_dir
-
         source = cache_dir("thorax")
         os.environ["R2GEN_CACHE"] = folder
         os.symlink(source, os.path.join(folder, "thorax"))
@@ -58,9 +57,7 @@ def straight(seed: int) -> Acquisition:
 
 def source_and_targets(thorax: Thorax, size: int = SIZE) -> tuple[torch.Tensor, torch.Tensor]:
     """The same source and detector points in voxels (z, y, x), (1, 1, 3) and (1, size * size, 3)."""
-    boxes = [thorax.lung_box("left"), thorax.lung_box("right")]
-    middle = [(min(b[a].start for b in boxes) + max(b[a].stop for b in boxes)) / 2 for a in range(3)]
-    middle = torch.tensor(middle, dtype=torch.float32)
+    middle = torch.tensor([(p.start + p.stop) / 2 for p in thorax.lung_box("both")], dtype=torch.float32)
     depth = thorax.shape[1] * VOXEL_MM
     magnify = (ours.SOURCE_MM + depth) / ours.SOURCE_MM
     half = ours.FIELD_MM / 2 * magnify

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 from r2gen_lib.data.annotation import load_annotation
-from r2gen_lib.data.cleaning import get_cleaning
 from r2gen_lib.data.folder_csv import load_folder_csv
 from r2gen_lib.data.indiana_csv import REPORTS, load_indiana_csv
 from r2gen_lib.data.mimic_cxr import load_mimic_cxr
@@ -66,17 +65,13 @@ def load_studies(
     if str(source) in SOURCES:
         if pictures is not None:
             raise DataError(f"pictures={str(pictures)!r}: the pictures of {source} are simulated. Leave it out.")
-        return [_with_simulated_pictures(s) for s in _first(_openi_reports(**options), limit)]
+        return [_with_simulated_pictures(s) for s in _first(load_openi_reports(**options), limit)]
     reader = _reader(Path(source))
     if reader is load_mimic_cxr:
         options["limit"] = limit  # 227,835 reports: only those that are wanted are read
     studies = _first(reader(Path(source), pictures and Path(pictures), **options), limit)
     mark(studies)
     return studies
-
-
-def _openi_reports(section: str, clean: str | Callable, missing: str) -> list[Study]:
-    return load_openi_reports(section=section, clean=get_cleaning(clean), missing=missing)
 
 
 def _reader(path: Path) -> Callable[..., list[Study]]:

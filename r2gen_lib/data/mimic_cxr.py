@@ -10,7 +10,6 @@ and every study is marked ``credentialed``. What is read, below one folder or tw
 
 from __future__ import annotations
 
-import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -23,11 +22,9 @@ from tqdm import tqdm
 from r2gen_lib.data.faults import Faults
 from r2gen_lib.data.mimic_sections import mimic_sections
 from r2gen_lib.data.mimic_tables import TableStudy, find_table, read_tables
-from r2gen_lib.data.records import Record, Target, to_studies
+from r2gen_lib.data.records import LOG, Record, Target, to_studies
 from r2gen_lib.data.study import Picture, Study
 from r2gen_lib.errors import DataError
-
-LOG = logging.getLogger("r2gen_lib")
 
 LATERAL_POSITIONS = ("LATERAL", "LL")
 

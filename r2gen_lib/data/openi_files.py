@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,11 +11,9 @@ from r2gen_lib import assets
 from r2gen_lib.data.faults import Faults
 from r2gen_lib.data.openi import OpeniRecord, archive_xml, check_size, parse_record, read_split_table
 from r2gen_lib.data.openi_views import header_view, known_views, name_views, picture_key
-from r2gen_lib.data.records import Record, Target, to_studies
+from r2gen_lib.data.records import LOG, Record, Target, to_studies
 from r2gen_lib.data.study import Picture, Study
 from r2gen_lib.errors import DataError
-
-LOG = logging.getLogger("r2gen_lib")
 
 # Where a picture is there in several formats, the first of these is taken.
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".dcm")

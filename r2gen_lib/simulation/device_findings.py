@@ -21,7 +21,7 @@ from r2gen_lib.simulation.landmarks import (
 )
 from r2gen_lib.simulation.lung_places import lung_root, open_places
 from r2gen_lib.simulation.strands import smooth_path
-from r2gen_lib.simulation.thorax import VOXEL_MM, Thorax
+from r2gen_lib.simulation.thorax import TRACHEA, VOXEL_MM, Thorax
 
 PLASTIC = 5000.0  # barium in the wall of a line: less than metal, and still whiter than bone
 
@@ -39,7 +39,7 @@ def _operated(thorax: Thorax, side: str, zone: str, rng: np.random.Generator) ->
     if zone == "abdomen":
         return at_lung(thorax, side, rng.uniform(0.08, 0.13), rng.uniform(0.35, 0.5), front=0.74)
     if zone == "neck":
-        return organ_middle(thorax, 16, 12)[-1] + [2, 0, 9 * outward]
+        return organ_middle(thorax, TRACHEA, 12)[-1] + [2, 0, 9 * outward]
     if zone in ("mediastinum", "paratracheal", "trachea", "aorta", "heart"):
         return at_lung(thorax, side, rng.uniform(0.45, 0.7), 0.28, front=0.74)
     return lung_root(thorax, side) + [0, 0, 2 * outward]
@@ -116,7 +116,7 @@ def tube(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edi
 
 
 def _endotracheal(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
-    trachea = organ_middle(thorax, 16, 12)
+    trachea = organ_middle(thorax, TRACHEA, 12)
     low = carina(thorax) + rng.uniform(9, 22)
     tip = np.array([np.interp(low, trachea[:, 0], trachea[:, axis]) for axis in range(3)])
     inside = trachea[trachea[:, 0] > low + 2]

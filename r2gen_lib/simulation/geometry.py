@@ -1,4 +1,4 @@
-"""An edit of the volume, and the geometry the findings share: where a lung's zones are, balls, noise and tubes."""
+"""An edit of the volume, and the geometry that findings share: boxes, balls, noise, soft borders."""
 
 from __future__ import annotations
 

@@ -8,11 +8,11 @@ from functools import lru_cache
 import numpy as np
 
 from r2gen_lib.simulation.findings import Finding
-from r2gen_lib.simulation.geometry import SOFT_TISSUE, Box, Edit, ball_box, box_grid, distance_mm
+from r2gen_lib.simulation.geometry import SOFT_TISSUE, Box, Edit, ball_box, box_grid, distance_mm, within
 from r2gen_lib.simulation.landmarks import aorta_line, at_lung, heart_box, organ_voxels
 from r2gen_lib.simulation.lung_places import lung_root
 from r2gen_lib.simulation.strands import smooth_path, tubes
-from r2gen_lib.simulation.thorax import VOXEL_MM, Thorax, bounding_box
+from r2gen_lib.simulation.thorax import TRACHEA, VOXEL_MM, Thorax, bounding_box
 
 _MARGIN = 20  # voxels around the heart that a larger heart may reach
 LYMPH_CALCIUM = 2200.0  # old tuberculous nodes are as dense as cortical bone
@@ -21,7 +21,7 @@ LYMPH_CALCIUM = 2200.0  # old tuberculous nodes are as dense as cortical bone
 @lru_cache(maxsize=1)
 def _fillable(thorax: Thorax) -> np.ndarray:
     """Boolean: lung and fat, where a larger organ shows; the airway stays open."""
-    return (thorax.hu < 0) & (thorax.organ != 16)
+    return (thorax.hu < 0) & (thorax.organ != TRACHEA)
 
 
 @lru_cache(maxsize=1)
@@ -52,7 +52,7 @@ def cardiomegaly(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> 
     cut = max(_MARGIN - int(reach / VOXEL_MM) - 2, 0)  # what is out of reach
     box = tuple(slice(part.start + cut, part.stop - cut) for part in box)
     inner = tuple(slice(cut, size - cut) for size in needed.shape)
-    return [Edit(finding, box, np.clip((reach - needed[inner]) / VOXEL_MM + 0.5, 0, 1), SOFT_TISSUE)]
+    return [Edit(finding, box, within(reach - needed[inner]), SOFT_TISSUE)]
 
 
 @lru_cache(maxsize=2)
@@ -81,7 +81,7 @@ def epicardial_fat(thorax: Thorax, finding: Finding, rng: np.random.Generator) -
     outward = (x - border[box[0], None, None]) * (1 if finding.side == "left" else -1)
     inside = size - np.maximum(outward, -5) - 0.95 * np.maximum(z - low, 0)
     inside = inside - np.maximum(np.abs(y - middle_y) - deep, 0) - 2 * np.maximum(-6 - outward, 0)
-    weight = np.clip(inside + 0.5, 0, 1) * thorax.lung(finding.side)[box]
+    weight = np.clip(inside + 0.5, 0, 1) * thorax.lung(finding.side, box)
     return [Edit(finding, box, weight.astype(np.float32), float(rng.uniform(-90, -40)))]
 
 
@@ -146,7 +146,7 @@ def enlarged_mediastinum(thorax: Thorax, finding: Finding, rng: np.random.Genera
     z = np.arange(int(low + ends[0] * (high - low)), int(low + ends[1] * (high - low)))
     along = np.linspace(0, 1, len(z))
     swell = np.clip(np.sin(np.pi * along), 0, 1) ** 0.7
-    airway = organ_voxels(thorax, 16)[:, 1].mean()
+    airway = organ_voxels(thorax, TRACHEA)[:, 1].mean()
     edits = []
     for side in [finding.side] if finding.side else ["left", "right"]:
         lumps = 1 + 0.15 * np.sin(2 * np.pi * (rng.uniform(1.2, 2.2) * along + rng.random()))
@@ -171,7 +171,7 @@ def enlarged_hilum(thorax: Thorax, finding: Finding, rng: np.random.Generator) -
     for offset in np.linspace(-1.1, 1.1, 4):
         away = np.array([offset, rng.uniform(-0.5, 0.5), outward * rng.uniform(0.1, 0.7 - 0.3 * abs(offset))])
         centre = root + away * radius / VOXEL_MM
-        ball = np.clip((radius * rng.uniform(0.8, 1.1) - distance_mm(box, centre, (1, 1.5, 1))) / VOXEL_MM + 0.5, 0, 1)
+        ball = within(radius * rng.uniform(0.8, 1.1) - distance_mm(box, centre, (1, 1.5, 1)))
         weight = np.maximum(weight, ball)
     return [Edit(finding, box, (weight * _fillable(thorax)[box]).astype(np.float32), SOFT_TISSUE)]
 
@@ -185,8 +185,8 @@ def hiatal_hernia(thorax: Thorax, finding: Finding, rng: np.random.Generator) ->
     centre = np.array([height, spine_y + 12 + radius / VOXEL_MM, spine_x + rng.uniform(3, 9)], np.float32)
     box = ball_box(thorax, centre, radius * 1.3)
     distance = distance_mm(box, centre, (1.0, 0.9, 1.15))
-    outer = np.clip((radius - distance) / VOXEL_MM + 0.5, 0, 1) * (thorax.hu[box] < 150)
-    gas = np.clip((radius - 4 - distance) / VOXEL_MM + 0.5, 0, 1) * (box_grid(box)[0] > centre[0] + rng.uniform(0, 3))
+    outer = within(radius - distance) * (thorax.hu[box] < 150)
+    gas = within(radius - 4 - distance) * (box_grid(box)[0] > centre[0] + rng.uniform(0, 3))
     return [Edit(finding, box, outer.astype(np.float32), (SOFT_TISSUE - 1000.0 * gas).astype(np.float32))]
 
 
@@ -203,7 +203,7 @@ def calcified_nodes(thorax: Thorax, finding: Finding, rng: np.random.Generator) 
         box = ball_box(thorax, centre, radius * 1.6)
         distance = distance_mm(box, centre, rng.uniform(0.7, 1.3, 3))
         rough = distance + rng.normal(0, 0.8, distance.shape)
-        weight = np.clip((radius - rough) / VOXEL_MM + 0.5, 0, 1).astype(np.float32)
+        weight = within(radius - rough).astype(np.float32)
         edits.append(Edit(finding, box, weight, LYMPH_CALCIUM))
     return edits
 

@@ -9,7 +9,7 @@ import numpy as np
 from r2gen_lib.simulation.findings import Finding
 from r2gen_lib.simulation.geometry import METAL, Box, Edit
 from r2gen_lib.simulation.strands import tubes
-from r2gen_lib.simulation.thorax import VOXEL_MM, Thorax, bounding_box
+from r2gen_lib.simulation.thorax import TRACHEA, VOXEL_MM, Thorax, bounding_box
 
 
 def strands(thorax: Thorax, finding: Finding, lines: list, radius_mm: float, target: float = METAL) -> list[Edit]:
@@ -50,8 +50,8 @@ def organ_middle(thorax: Thorax, organ: int, planes: int) -> np.ndarray:
 @lru_cache(maxsize=1)
 def carina(thorax: Thorax) -> float:
     """The height where the trachea divides: the highest plane in which it is two tubes, or wide."""
-    planes = np.arange(*np.flatnonzero((thorax.organ == 16).any((1, 2)))[[0, -1]])
-    width = np.array([np.ptp(np.flatnonzero((thorax.organ[z] == 16).any(0))) for z in planes])
+    planes = np.arange(*np.flatnonzero((thorax.organ == TRACHEA).any((1, 2)))[[0, -1]])
+    width = np.array([np.ptp(np.flatnonzero((thorax.organ[z] == TRACHEA).any(0))) for z in planes])
     return float(planes[np.flatnonzero(width > 1.4 * np.median(width[len(width) // 2 :]))[-1]])
 
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from r2gen_lib.simulation.findings import Finding
-from r2gen_lib.simulation.geometry import SOFT_TISSUE, Box, Edit, ball_box, box_grid, distance_mm, noise_crop
+from r2gen_lib.simulation.geometry import SOFT_TISSUE, Box, Edit, ball_box, box_grid, distance_mm, noise_crop, within
 from r2gen_lib.simulation.lung_places import lung_height, lung_root, open_places
 from r2gen_lib.simulation.strands import curves, tubes
 from r2gen_lib.simulation.thorax import VOXEL_MM, Thorax, bounding_box
@@ -40,12 +40,7 @@ def apart(thorax: Thorax, finding: Finding, rng: np.random.Generator, count: int
     return chosen
 
 
-def in_lung(thorax: Thorax, side: str, box: Box) -> np.ndarray:
-    lobe = thorax.lobe[box]
-    return (lobe >= 12) if side == "right" else (lobe == 10) | (lobe == 11)
-
-
-def within(box: Box, other: Box) -> Box:
+def overlap(box: Box, other: Box) -> Box:
     return tuple(slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(box, other, strict=True))
 
 
@@ -67,7 +62,7 @@ def _plate(thorax: Thorax, finding: Finding, rng: np.random.Generator, centre: n
     outline = np.clip(1.15 - (x / across) ** 2 - (y / 18) ** 2, 0, 1)  # (1, y, x): thinner towards its ends
     rough = 0.3 * VOXEL_MM * noise_crop((len(z), y.shape[1], x.shape[2]), 10.0, rng)
     weight = np.clip((thick * np.sqrt(outline) / 2 - np.abs(z - plane + rough)) / 3 + 0.5, 0, 1) * (outline > 0)
-    return Edit(finding, box, (0.9 * weight * in_lung(thorax, finding.side, box)).astype(np.float32), 20.0)
+    return Edit(finding, box, (0.9 * weight * thorax.lung(finding.side, box)).astype(np.float32), 20.0)
 
 
 def _collapse(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> Edit:
@@ -85,7 +80,7 @@ def _collapse(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> Edi
     wedge = np.clip((half - off) / 4 + 0.5, 0, 1) * np.clip(along / 8 + 1, 0, 1)
     depth = np.clip((45 - np.abs(offsets[1] - along * np.float32(axis[1]))) / 12, 0, 1)
     haze = 0.16 * np.clip((2.6 * half - off) / 25, 0, 1) * np.clip(along / 8 + 1, 0, 1)
-    weight = np.maximum((0.45 + 0.45 * finding.severity) * wedge * depth, haze) * in_lung(thorax, finding.side, box)
+    weight = np.maximum((0.45 + 0.45 * finding.severity) * wedge * depth, haze) * thorax.lung(finding.side, box)
     return Edit(finding, box, weight.astype(np.float32), 40.0)
 
 
@@ -105,12 +100,12 @@ def opacity(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[
 def _cloud(thorax: Thorax, finding: Finding, rng, centre, radius_mm: float, peak: float, ragged: float) -> Edit:
     """Air spaces partly filled: lumpy, denser in the middle, its border nowhere to be pinned down."""
     stretch = np.array([rng.uniform(0.8, 1.1), 1.5, rng.uniform(0.9, 1.25)])
-    box = within(ball_box(thorax, centre, radius_mm * 1.9), thorax.lung_box(finding.side))
+    box = overlap(ball_box(thorax, centre, radius_mm * 1.9), thorax.lung_box(finding.side))
     distance = distance_mm(box, centre, stretch) / radius_mm
     inside = 1.1 - distance + ragged * 0.6 * noise_crop(distance.shape, 14.0, rng)
     weight = np.clip(inside * 1.6, 0, 1) if ragged > 0.2 else np.clip(inside * 4, 0, 1)
     weight *= np.clip(0.8 + 0.3 * noise_crop(distance.shape, 10.0, rng), 0.15, 1)
-    return Edit(finding, box, (peak * weight * in_lung(thorax, finding.side, box)).astype(np.float32), -40.0)
+    return Edit(finding, box, (peak * weight * thorax.lung(finding.side, box)).astype(np.float32), -40.0)
 
 
 def _streaks(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
@@ -123,7 +118,7 @@ def _streaks(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list
     half = length * (outwards + rng.normal(0, 0.16, (count, 3)))
     points, _, along = curves(middles - half, middles + rng.normal(0, 1, (count, 3)), middles + half)
     box, weight = tubes(thorax, points, 1.2 + (2.4 + finding.severity) * np.sin(np.pi * along), deep_mm=10)
-    bands = Edit(finding, box, 0.6 * weight * in_lung(thorax, finding.side, box), -100.0)
+    bands = Edit(finding, box, 0.6 * weight * thorax.lung(finding.side, box), -100.0)
     return [_cloud(thorax, finding, rng, centre, 26 + 10 * finding.severity, 0.35, 0.4), bands]
 
 
@@ -138,7 +133,7 @@ def consolidation(thorax: Thorax, finding: Finding, rng: np.random.Generator) ->
     centre = place(thorax, finding, rng, (8.0, 35.0))
     number = int(thorax.lobe[tuple(centre.astype(int))])
     radius = 32 + 28 * finding.severity
-    box = within(ball_box(thorax, centre, radius * 1.4), _lobe_box(thorax, number))
+    box = overlap(ball_box(thorax, centre, radius * 1.4), _lobe_box(thorax, number))
     distance = distance_mm(box, centre, (1.0, 1.25, 1.0))
     filled = np.clip((radius * (1 + 0.16 * noise_crop(distance.shape, 16.0, rng)) - distance) / 9 + 0.5, 0, 1)
     weight = filled * (thorax.lobe[box] == number)  # the fissure holds it up: a sharp edge there
@@ -153,7 +148,7 @@ def _keep_bronchi_open(thorax: Thorax, finding: Finding, rng, centre, box: Box, 
     starts = np.repeat(lung_root(thorax, finding.side)[None], 4, axis=0)
     points, _, along = curves(starts, (starts + ends) / 2 + rng.normal(0, 3, (4, 3)), ends)
     where, air = tubes(thorax, points, 3.4 - 1.4 * along)
-    both = within(box, where)
+    both = overlap(box, where)
     if all(part.start < part.stop for part in both):
         ours = tuple(slice(p.start - o.start, p.stop - o.start) for p, o in zip(both, box, strict=True))
         theirs = tuple(slice(p.start - o.start, p.stop - o.start) for p, o in zip(both, where, strict=True))
@@ -172,7 +167,7 @@ def nodule(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[E
 def _ball(thorax: Thorax, finding: Finding, rng: np.random.Generator, centre, radius_mm: float, target: float) -> Edit:
     box = ball_box(thorax, centre, radius_mm + 3)
     distance = distance_mm(box, centre, rng.uniform(0.92, 1.08, 3))
-    weight = np.clip((radius_mm - distance) / VOXEL_MM + 0.5, 0, 1) * in_lung(thorax, finding.side, box)
+    weight = within(radius_mm - distance) * thorax.lung(finding.side, box)
     return Edit(finding, box, weight.astype(np.float32), target)
 
 
@@ -180,13 +175,13 @@ def mass(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edi
     """A lump of several merged balls: its outline is lobulated but sharp."""
     radius = 16.0 + 14.0 * finding.severity
     centre = place(thorax, finding, rng, (4.0 if finding.zone == "hilum" else 14.0, 60.0))
-    box = within(ball_box(thorax, centre, radius * 1.3 + 4), thorax.lung_box(finding.side))
+    box = overlap(ball_box(thorax, centre, radius * 1.3 + 4), thorax.lung_box(finding.side))
     depth = 0.86 * radius - distance_mm(box, centre, rng.uniform(0.9, 1.1, 3))
     for _ in range(5):
         towards = rng.normal(0, 1, 3)
         lump = centre + 0.62 * radius / VOXEL_MM * towards / np.linalg.norm(towards)
         np.maximum(depth, rng.uniform(0.4, 0.56) * radius - distance_mm(box, lump), out=depth)
-    weight = np.clip(depth / VOXEL_MM + 0.5, 0, 1) * in_lung(thorax, finding.side, box)
+    weight = within(depth) * thorax.lung(finding.side, box)
     return [Edit(finding, box, weight.astype(np.float32), SOFT_TISSUE + 15)]
 
 
@@ -212,7 +207,7 @@ def scar(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edi
     points += rng.normal(0, 0.25, points.shape)
     box, weight = tubes(thorax, points, (1.4 + 0.9 * finding.severity) * (1.2 - 0.7 * along), deep_mm=9)
     haze = _cloud(thorax, zoned, rng, knot + 4 * towards, 13 + 8 * finding.severity, 0.28, 0.4)
-    edits = [haze, Edit(zoned, box, weight * in_lung(thorax, finding.side, box), 120.0)]
+    edits = [haze, Edit(zoned, box, weight * thorax.lung(finding.side, box), 120.0)]
     return edits + ([_cap(thorax, zoned, rng)] if zoned.zone == "apex" else [])
 
 
@@ -224,7 +219,7 @@ def _cap(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> Edit:
     thick = 2.5 + 4 * finding.severity + 2 * noise_crop([p.stop - p.start for p in box], 14.0, rng)
     height = lung_height(thorax, finding.side, box)
     weight = np.clip((thick - thorax.pleura_mm[box]) / VOXEL_MM, 0, 1) * np.clip((height - 0.88) / 0.04, 0, 1)
-    return Edit(finding, box, (weight * in_lung(thorax, finding.side, box)).astype(np.float32), 40.0)
+    return Edit(finding, box, (weight * thorax.lung(finding.side, box)).astype(np.float32), 40.0)
 
 
 DRAWERS = {

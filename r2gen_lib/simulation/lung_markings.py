@@ -8,8 +8,8 @@ from functools import lru_cache
 import numpy as np
 
 from r2gen_lib.simulation.findings import Finding
-from r2gen_lib.simulation.geometry import Box, Edit, ball_box, distance_mm, noise_crop, sigmoid
-from r2gen_lib.simulation.lung_findings import apart, in_lung, place, within
+from r2gen_lib.simulation.geometry import Box, Edit, ball_box, distance_mm, noise_crop, sigmoid, within
+from r2gen_lib.simulation.lung_findings import apart, overlap, place
 from r2gen_lib.simulation.lung_places import lung_height, lung_root, open_places
 from r2gen_lib.simulation.strands import curves, tubes
 from r2gen_lib.simulation.thorax import VOXEL_MM, Thorax, bounding_box
@@ -34,17 +34,17 @@ def _profile(thorax: Thorax, side: str, zone: str) -> np.ndarray:
         profile = np.exp(-((distance_mm(box, lung_root(thorax, side), (1.3, 1.3, 1.0)) / 40) ** 2))
     else:
         profile = np.ones_like(height)
-    return (profile * in_lung(thorax, side, box)).astype(np.float32)
+    return (profile * thorax.lung(side, box)).astype(np.float32)
 
 
 @lru_cache(maxsize=2)
 def _wing(thorax: Thorax, side: str) -> tuple[Box, np.ndarray]:
     """Box and weight of half a bat's wings: around the root, sparing apex, base and the lung's rim."""
     root = lung_root(thorax, side)
-    box = within(ball_box(thorax, root, 100), thorax.lung_box(side))
+    box = overlap(ball_box(thorax, root, 100), thorax.lung_box(side))
     distance = distance_mm(box, root, (1.35, 1.5, 1.0))
     wing = np.exp(-((distance / 46) ** 2)) * np.clip(thorax.pleura_mm[box] / 10, 0.2, 1)
-    return box, (wing * in_lung(thorax, side, box)).astype(np.float32)
+    return box, (wing * thorax.lung(side, box)).astype(np.float32)
 
 
 @lru_cache(maxsize=32)
@@ -53,7 +53,7 @@ def _rim(thorax: Thorax, side: str, zones: tuple[str, ...]) -> tuple[Box, np.nda
     from scipy import ndimage
 
     box = thorax.lung_box(side)
-    inside = in_lung(thorax, side, box) & (thorax.pleura_mm[box] > 5)
+    inside = thorax.lung(side, box) & (thorax.pleura_mm[box] > 5)
     vessel = np.clip((np.where(inside, thorax.hu[box], -1000) + 700) / 500, 0, 1)
     wide = ndimage.maximum_filter(vessel, footprint=ndimage.generate_binary_structure(3, 1))
     rim = np.clip(ndimage.gaussian_filter(wide, 0.5) - vessel, 0, 1) * inside
@@ -90,7 +90,7 @@ def _tree(thorax: Thorax, finding: Finding, side: str, zones: dict[str, int], th
     points, line, along = curves(*(np.concatenate(pair) for pair in lines), step_mm=0.8 * thick_mm)
     tapered = np.where(line < count, 1 - 0.65 * along, 0.6 - 0.25 * along)
     box, weight = tubes(thorax, points, thick_mm * tapered)
-    weight *= np.float32(0.9) * in_lung(thorax, side, box)
+    weight *= np.float32(0.9) * thorax.lung(side, box)
     return Edit(finding, box, weight, 30.0)
 
 
@@ -114,7 +114,7 @@ def _septal_lines(thorax: Thorax, finding: Finding, side: str, rng: np.random.Ge
     ends = starts + np.stack([rng.normal(0, 0.7, count), rng.normal(0, 1.5, count), inwards * length], 1)
     points, _, _ = curves(starts, (starts + ends) / 2, ends)
     box, weight = tubes(thorax, points, np.full(len(points), 1.2), deep_mm=14)
-    return Edit(finding, box, 0.7 * weight * in_lung(thorax, side, box), 0.0)
+    return Edit(finding, box, 0.7 * weight * thorax.lung(side, box), 0.0)
 
 
 @lru_cache(maxsize=2)
@@ -123,7 +123,7 @@ def _side_wall(thorax: Thorax, side: str) -> np.ndarray:
     low, high = (thorax.lung_box(side)[0].start + s * 120 / VOXEL_MM for s in (0.35, 0.85))
     points = []
     for z in range(int(low), int(high)):
-        y, x = np.nonzero(in_lung(thorax, side, (z, slice(None), slice(None))))
+        y, x = np.nonzero(thorax.lung(side, (z, slice(None), slice(None))))
         outer = x.max() if side == "left" else x.min()
         points.append((z, y[x == outer].mean(), outer))
     return np.array(points, np.float32)
@@ -152,7 +152,7 @@ def bronchovascular(thorax: Thorax, finding: Finding, rng: np.random.Generator) 
 def _scarred(thorax: Thorax, side: str, zone: str) -> np.ndarray:
     """(lung box) 0 to 1: where scarred interstitium lies: near the lung's surface, mostly low; evenly if "diffuse"."""
     box = thorax.lung_box(side)
-    inside = in_lung(thorax, side, box)
+    inside = thorax.lung(side, box)
     thick = inside.sum(axis=1, keepdims=True)  # the recess behind the dome is thin: a net there would speckle the liver
     shown = np.clip(2.5 * thick / thick.max(), 0.2, 1)
     if zone == "diffuse":
@@ -177,12 +177,12 @@ def interstitial(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> 
 
 def bulla(thorax: Thorax, finding: Finding, rng: np.random.Generator, centre, radius_mm: float) -> list[Edit]:
     """A space of nothing but air in a hair-thin wall: first the air, then the wall."""
-    box = within(ball_box(thorax, centre, radius_mm * 1.3 + 4), thorax.lung_box(finding.side))
+    box = overlap(ball_box(thorax, centre, radius_mm * 1.3 + 4), thorax.lung_box(finding.side))
     depth = radius_mm - distance_mm(box, centre, (1.0, 1.25, 1.0))
     uneven = noise_crop(depth.shape, 26.0, rng)
     depth += 0.13 * radius_mm * uneven
-    inside = in_lung(thorax, finding.side, box)
-    air = np.clip(depth / VOXEL_MM + 0.5, 0, 1) * inside
+    inside = thorax.lung(finding.side, box)
+    air = within(depth) * inside
     wall = np.clip(1 - np.abs(depth) / 2.3, 0, 1) * np.clip(0.8 - 0.25 * uneven, 0.3, 1) * inside
     return [Edit(finding, box, air.astype(np.float32), -1000.0), Edit(finding, box, wall.astype(np.float32), 0.0)]
 
@@ -196,7 +196,7 @@ def _upper(thorax: Thorax, side: str) -> tuple[Box, np.ndarray]:
     """Box and weight of the upper half of a lung."""
     lung = thorax.lung_box(side)
     box = (slice(lung[0].start + int(0.36 * (lung[0].stop - lung[0].start)), lung[0].stop), lung[1], lung[2])
-    upper = sigmoid((lung_height(thorax, side, box) - 0.5) / 0.06) * in_lung(thorax, side, box)
+    upper = sigmoid((lung_height(thorax, side, box) - 0.5) / 0.06) * thorax.lung(side, box)
     return box, upper.astype(np.float32)
 
 

@@ -10,10 +10,9 @@ import numpy as np
 from r2gen_lib.simulation.findings import Finding
 from r2gen_lib.simulation.geometry import SOFT_TISSUE, WATER, Box, Edit, distance_mm, sigmoid, smooth_noise
 from r2gen_lib.simulation.lung_places import diaphragm, lung_root
-from r2gen_lib.simulation.thorax import VOXEL_MM, Thorax
+from r2gen_lib.simulation.thorax import TRACHEA, VOXEL_MM, Thorax
 
 MARGIN = 2  # voxels around the lung's box, so that its half-filled border voxels can change too
-TRACHEA = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +78,7 @@ def hemithorax(thorax: Thorax, side: str) -> Hemithorax:
         slice(int(max(part.start - MARGIN, 0)), int(min(part.stop + MARGIN, size)))
         for part, size in zip(inner, thorax.shape, strict=True)
     )
-    lung = thorax.lung(side)[box]
+    lung = thorax.lung(side, box)
     closed = ndimage.binary_closing(lung, iterations=3)  # its vessels belong to it
     border = ndimage.binary_dilation(closed) & (thorax.hu[box] < -150) & (thorax.organ[box] != TRACHEA)
     space = closed | (border & (thorax.lobe[box] == 0))

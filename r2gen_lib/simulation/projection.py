@@ -136,8 +136,7 @@ def rays_of(thorax: Thorax, acquisition: Acquisition, view: str, shifts: np.ndar
 
 def _bent(thorax: Thorax, acquisition: Acquisition, view: str, shifts: np.ndarray | None) -> torch.Tensor:
     """(3, depths, rays, rays): the voxel (z, y, x) that each point of a few rays reads."""
-    box = [thorax.lung_box("left"), thorax.lung_box("right")]
-    middle = [(min(b[a].start for b in box) + max(b[a].stop for b in box)) / 2 for a in range(3)]
+    middle = [(part.start + part.stop) / 2 for part in thorax.lung_box("both")]
     depth_mm = thorax.shape[_AXIS[view]] * VOXEL_MM * 1.15
     half = FIELD_MM * acquisition.zoom / 2
     s, v, u = torch.meshgrid(

@@ -123,7 +123,7 @@ def _diaphragm(thorax: Thorax, finding: Finding, up: np.ndarray, side: str, fade
 @lru_cache(maxsize=4)
 def _lung_weight(thorax: Thorax, side: str) -> tuple[tuple[slice, slice, slice], np.ndarray]:
     box = tuple(slice(int(part.start), int(part.stop)) for part in thorax.lung_box(side))
-    return box, thorax.lung(side)[box].astype(np.float32)
+    return box, thorax.lung(side, box).astype(np.float32)
 
 
 def _denser(thorax: Thorax, finding: Finding, side: str, hu: float) -> Edit:

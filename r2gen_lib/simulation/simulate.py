@@ -12,6 +12,7 @@ import numpy as np
 
 from r2gen_lib.errors import SimulationError
 from r2gen_lib.simulation.acquisition import Acquisition
+from r2gen_lib.simulation.codes import findings_from_mesh
 from r2gen_lib.simulation.detector import develop
 from r2gen_lib.simulation.edits import draw
 from r2gen_lib.simulation.findings import FINDING_NAMES, Finding
@@ -208,8 +209,6 @@ def as_findings(what: str | Finding) -> tuple[Finding, ...]:
         return (what,)
     if what in FINDING_NAMES:
         return (Finding(what),)
-    from r2gen_lib.simulation.codes import findings_from_mesh
-
     return findings_from_mesh([what], strict=True)
 
 

@@ -25,6 +25,7 @@ VERSION = 4
 FRONT = 20  # voxels of air kept in front of the chest
 
 LOBES = {"left upper": 10, "left lower": 11, "right upper": 12, "right middle": 13, "right lower": 14}
+TRACHEA = 16
 HEART = (51, 53, 61)
 AORTA = (52,)
 SPINE = tuple(range(29, 45))
@@ -86,13 +87,12 @@ class Thorax:
     def shape(self) -> tuple[int, int, int]:
         return self.hu.shape
 
-    def lung(self, side: str) -> np.ndarray:
-        """Boolean mask of the ``"left"``, ``"right"`` or (``"both"``) lungs."""
+    def lung(self, side: str, box: tuple = (slice(None),) * 3) -> np.ndarray:
+        """Boolean mask of the ``"left"``, ``"right"`` or (``"both"``) lungs, of a box of the volume or all of it."""
+        lobe = self.lobe[box]
         if side == "left":
-            return (self.lobe == 10) | (self.lobe == 11)
-        if side == "right":
-            return self.lobe >= 12
-        return self.lobe > 0
+            return (lobe == 10) | (lobe == 11)
+        return lobe >= 12 if side == "right" else lobe > 0
 
     @lru_cache(maxsize=16)  # noqa: B019  (one Thorax a process, made by load_thorax)
     def lung_box(self, side: str) -> tuple[slice, slice, slice]:
