@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from r2gen_lib.data.cleaning import CLEANINGS
 from r2gen_lib.data.study import SPLITS
 from r2gen_lib.errors import R2GenError
 
@@ -69,8 +70,8 @@ def data_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--pictures", type=Path, metavar="DIR", help="where its pictures are, if not beside it")
     words = "the target text: findings, impression or both (default findings)"
     p.add_argument("--section", default="findings", help=words)
-    words = "how reports are cleaned: gentle, none, r2gen_iu_xray, r2gen_mimic_cxr, r2gengpt_mimic_cxr"
-    p.add_argument("--clean", default="gentle", metavar="NAME", help=f"{words} (default gentle)")
+    words = f"how reports are cleaned: {', '.join(CLEANINGS)} (default gentle)"
+    p.add_argument("--clean", default="gentle", metavar="NAME", help=words)
 
 
 def studies_of(args: argparse.Namespace) -> list:
