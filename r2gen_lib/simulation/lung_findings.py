@@ -9,7 +9,7 @@ import numpy as np
 
 from r2gen_lib.simulation.findings import Finding
 from r2gen_lib.simulation.geometry import SOFT_TISSUE, Box, Edit, ball_box, box_grid, distance_mm, noise_crop, within
-from r2gen_lib.simulation.lung_places import lung_height, lung_root, open_places
+from r2gen_lib.simulation.lung_places import dome, lung_height, lung_root, open_places
 from r2gen_lib.simulation.strands import curves, tubes
 from r2gen_lib.simulation.thorax import VOXEL_MM, Thorax, bounding_box
 
@@ -94,7 +94,10 @@ def opacity(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[
     if pattern & (MANY | {"patchy"}):
         places = apart(thorax, finding, rng, 3 + round(2 * severity), (8.0, 40.0))
         return [_cloud(thorax, finding, rng, c, rng.uniform(15, 19) + 7 * severity, peak, 0.5) for c in places]
-    return [_cloud(thorax, finding, rng, place(thorax, finding, rng, (12.0, 45.0)), 26 + 18 * severity, peak, 0.5)]
+    radius = 26 + 18 * severity
+    if finding.zone == "retrocardiac":  # no larger than the heart's shadow, and dense enough to show through it
+        radius, peak = 18 + 9 * severity, 0.9 + 0.1 * severity
+    return [_cloud(thorax, finding, rng, place(thorax, finding, rng, (12.0, 45.0)), radius, peak, 0.5)]
 
 
 def _cloud(thorax: Thorax, finding: Finding, rng, centre, radius_mm: float, peak: float, ragged: float) -> Edit:
@@ -117,14 +120,27 @@ def _streaks(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list
     middles = centre + rng.normal(0, [7, 3, 6], (count, 3))
     half = length * (outwards + rng.normal(0, 0.16, (count, 3)))
     points, _, along = curves(middles - half, middles + rng.normal(0, 1, (count, 3)), middles + half)
-    box, weight = tubes(thorax, points, 1.2 + (2.4 + finding.severity) * np.sin(np.pi * along), deep_mm=10)
-    bands = Edit(finding, box, 0.6 * weight * thorax.lung(finding.side, box), -100.0)
+    box, weight = tubes(thorax, points, 1.2 + (1.6 + finding.severity) * np.sin(np.pi * along), deep_mm=14)
+    bands = Edit(finding, box, 0.9 * weight * thorax.lung(finding.side, box), 40.0)
     return [_cloud(thorax, finding, rng, centre, 26 + 10 * finding.severity, 0.35, 0.4), bands]
 
 
 @lru_cache(maxsize=5)
-def _lobe_box(thorax: Thorax, number: int) -> Box:
-    return bounding_box(thorax.lobe == number)
+def _lobe(thorax: Thorax, number: int) -> tuple[Box, np.ndarray]:
+    """Box and weight of what a consolidation fills of a lobe: to the fissure, thinning out at the lung's surface.
+
+    The lobes' borders are steps of a voxel; within 4 mm of the fissure they are smoothed away.
+    """
+    from scipy import ndimage
+
+    box = bounding_box(thorax.lobe == number)
+    lobe, lung = ((part[box]).astype(np.float32) for part in (thorax.lobe == number, thorax.lobe > 0))
+    share = ndimage.gaussian_filter(lobe, 2) / np.maximum(ndimage.gaussian_filter(lung, 2), 0.05)
+    reach = 5  # voxels: closes the gaps that large vessels leave, which are no surface
+    near = ndimage.distance_transform_edt(np.pad(lung, 2 * reach, mode="edge") == 0) <= reach
+    inner = tuple(slice(2 * reach, -2 * reach) for _ in range(3))
+    surface_mm = VOXEL_MM * (ndimage.distance_transform_edt(near)[inner] - reach)
+    return box, (lobe * np.clip(3 * share - 1.5, 0, 1) * np.clip(surface_mm / 6, 0, 1)).astype(np.float32)
 
 
 def consolidation(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
@@ -133,13 +149,21 @@ def consolidation(thorax: Thorax, finding: Finding, rng: np.random.Generator) ->
     centre = place(thorax, finding, rng, (8.0, 35.0))
     number = int(thorax.lobe[tuple(centre.astype(int))])
     radius = 32 + 28 * finding.severity
-    box = overlap(ball_box(thorax, centre, radius * 1.4), _lobe_box(thorax, number))
+    whole, lobe = _lobe(thorax, number)
+    box = overlap(ball_box(thorax, centre, radius * 1.4), whole)
     distance = distance_mm(box, centre, (1.0, 1.25, 1.0))
-    filled = np.clip((radius * (1 + 0.16 * noise_crop(distance.shape, 16.0, rng)) - distance) / 9 + 0.5, 0, 1)
-    weight = filled * (thorax.lobe[box] == number)  # the fissure holds it up: a sharp edge there
+    filled = np.clip((radius * (1 + 0.16 * noise_crop(distance.shape, 16.0, rng)) - distance) / 15 + 0.5, 0, 1)
+    inside = tuple(slice(b.start - w.start, b.stop - w.start) for b, w in zip(box, whole, strict=True))
+    weight = filled * lobe[inside] * _above_dome(thorax, finding.side, box)
     if rng.random() < 0.7:
         _keep_bronchi_open(thorax, finding, rng, centre, box, weight)
     return [Edit(finding, box, (0.95 * weight).astype(np.float32), 40.0)]
+
+
+def _above_dome(thorax: Thorax, side: str, box: Box) -> np.ndarray:
+    """(Z, 1, X) 1 above the diaphragm's outline; below it, where the lung lies behind the liver, fading to 0.2."""
+    z, _, x = box_grid(box)
+    return np.clip(1 + VOXEL_MM * (z - dome(thorax, side)[x]) / 30, 0.2, 1).astype(np.float32)
 
 
 def _keep_bronchi_open(thorax: Thorax, finding: Finding, rng, centre, box: Box, weight: np.ndarray) -> None:
@@ -159,15 +183,16 @@ def nodule(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[E
     many = bool(MANY & set(finding.pattern))
     edits = []
     for centre in apart(thorax, finding, rng, int(rng.integers(3, 7)) if many else 1, (8.0, 40.0)):
-        radius = 4.5 + 9.5 * finding.severity * (rng.uniform(0.6, 1.0) if many else 1.0)
-        edits.append(_ball(thorax, finding, rng, centre, radius, 200.0))  # old nodules hold a little calcium
+        radius = 6.5 + 8.5 * finding.severity * (rng.uniform(0.5, 1.0) if many else 1.0)
+        edits.append(_ball(thorax, finding, rng, centre, radius, 380.0, 5.0))  # old nodules hold a little calcium
     return edits
 
 
-def _ball(thorax: Thorax, finding: Finding, rng: np.random.Generator, centre, radius_mm: float, target: float) -> Edit:
+def _ball(thorax: Thorax, finding: Finding, rng, centre, radius_mm: float, target: float, soft_mm=VOXEL_MM) -> Edit:
+    """A ball whose border is ``soft_mm`` wide."""
     box = ball_box(thorax, centre, radius_mm + 3)
     distance = distance_mm(box, centre, rng.uniform(0.92, 1.08, 3))
-    weight = within(radius_mm - distance) * thorax.lung(finding.side, box)
+    weight = np.clip((radius_mm - distance) / soft_mm + 0.5, 0, 1) * thorax.lung(finding.side, box)
     return Edit(finding, box, weight.astype(np.float32), target)
 
 
@@ -205,7 +230,7 @@ def scar(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edi
     ends = starts + rng.uniform(6, 11 + 5 * finding.severity, (count, 1)) * (towards + rng.normal(0, 0.5, (count, 3)))
     points, _, along = curves(starts, (starts + ends) / 2 + rng.normal(0, 1.2, (count, 3)), ends)
     points += rng.normal(0, 0.25, points.shape)
-    box, weight = tubes(thorax, points, (1.4 + 0.9 * finding.severity) * (1.2 - 0.7 * along), deep_mm=9)
+    box, weight = tubes(thorax, points, (1.7 + 0.7 * finding.severity) * (1.2 - 0.7 * along), deep_mm=12)
     haze = _cloud(thorax, zoned, rng, knot + 4 * towards, 13 + 8 * finding.severity, 0.28, 0.4)
     edits = [haze, Edit(zoned, box, weight * thorax.lung(finding.side, box), 120.0)]
     return edits + ([_cap(thorax, zoned, rng)] if zoned.zone == "apex" else [])

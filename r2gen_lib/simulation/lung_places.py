@@ -66,11 +66,27 @@ def open_places(thorax: Thorax, side: str, zone: str, depth_mm: tuple[float, flo
     else:
         inside = region(thorax, side, zone)
     heart = thorax.heart.any(axis=1)
-    shown = heart & (thick > 10) if zone == "retrocardiac" else clear & ~heart
+    shown = _behind_heart(heart, thick) if zone == "retrocardiac" else clear & ~heart
     inside = inside & shown[:, None]
     at_depth = inside & (thorax.pleura_mm > depth_mm[0]) & (thorax.pleura_mm < depth_mm[1])
     voxels = np.argwhere(at_depth if at_depth.sum() > 50 else inside)
     return voxels[:: max(1, len(voxels) // 4000)].astype(np.float32)
+
+
+def _behind_heart(heart: np.ndarray, thick: np.ndarray) -> np.ndarray:
+    """Boolean (Z, X): the lower half of the heart's shadow, well inside it where that leaves any lung."""
+    from scipy import ndimage
+
+    planes = np.flatnonzero(heart.any(1))
+    low = heart & (thick > 10) & (np.arange(len(heart)) < (planes[0] + planes[-1]) / 2)[:, None]
+    deep = ndimage.binary_erosion(low, iterations=5)
+    return deep if deep.any() else low
+
+
+@lru_cache(maxsize=2)
+def dome(thorax: Thorax, side: str) -> np.ndarray:
+    """(X,): height in voxels of a hemidiaphragm's outline as the frontal view shows it."""
+    return diaphragm(thorax, side)[thorax.lung_box(side)[1]].max(0)
 
 
 @lru_cache(maxsize=2)

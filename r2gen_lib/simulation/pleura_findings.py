@@ -29,7 +29,8 @@ class Hemithorax:
         across: 0 beside the mediastinum to 1 at the lateral wall.
         wall_mm: distance to the chest wall: not to mediastinum, fissures or diaphragm.
         side_mm: distance to the lateral wall alone, not to back and apex.
-        hilum_mm: distance to the hilum.
+        edge_mm: distance to the chest wall beside and above the lung, as the frontal view shows it.
+        hilum_mm: distance to the hilum, as the frontal view shows it.
         below: (planes,) the part of the lung's volume below each plane of the box.
     """
 
@@ -42,6 +43,7 @@ class Hemithorax:
     across: np.ndarray
     wall_mm: np.ndarray
     side_mm: np.ndarray
+    edge_mm: np.ndarray
     hilum_mm: np.ndarray
     below: np.ndarray
 
@@ -83,8 +85,9 @@ def hemithorax(thorax: Thorax, side: str) -> Hemithorax:
     border = ndimage.binary_dilation(closed) & (thorax.hu[box] < -150) & (thorax.organ[box] != TRACHEA)
     space = closed | (border & (thorax.lobe[box] == 0))
     lateral, behind = _walls(closed if side == "left" else closed[:, :, ::-1])
+    edge = _edge_mm(closed if side == "left" else closed[:, :, ::-1])
     if side == "right":
-        lateral, behind = lateral[:, :, ::-1], behind[:, :, ::-1]
+        lateral, behind, edge = lateral[:, :, ::-1], behind[:, :, ::-1], edge[:, ::-1]
     z, y, x = np.nonzero(space)
     across = (x - MARGIN) / (inner[2].stop - inner[2].start)
     below = np.concatenate([[0], np.cumsum(lung.sum((1, 2)))])
@@ -95,7 +98,8 @@ def hemithorax(thorax: Thorax, side: str) -> Hemithorax:
         across if side == "left" else 1 - across,
         ndimage.distance_transform_edt(~(lateral | behind), sampling=VOXEL_MM)[z, y, x],
         ndimage.distance_transform_edt(~lateral, sampling=VOXEL_MM)[z, y, x],
-        distance_mm(box, lung_root(thorax, side))[z, y, x],
+        edge[z, x],
+        distance_mm(box, lung_root(thorax, side), (1.0, np.inf, 1.0))[z, y, x],
     )
     values = (value.astype(np.float32) for value in values)
     return Hemithorax(box, np.flatnonzero(space), z, *values, below=below / below[-1])
@@ -110,6 +114,19 @@ def _walls(lung: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     lateral = ~np.maximum.accumulate(outline[:, :, ::-1], axis=2)[:, :, ::-1]
     behind = ~np.maximum.accumulate(outline, axis=1) & outline.any(1, keepdims=True)
     return lateral & outline.any(2, keepdims=True), behind
+
+
+def _edge_mm(lung: np.ndarray) -> np.ndarray:
+    """(Z, X): distance from the outline, beside and above, of a lung whose lateral side is at high x; negative outside.
+
+    As in ``_walls``, the outline at a height includes all lung above it.
+    """
+    from scipy import ndimage
+
+    shadow = np.maximum.accumulate(lung.any(1)[::-1], axis=0)[::-1]
+    inside = np.maximum.accumulate(shadow[:, ::-1], axis=1)[:, ::-1]
+    distance = [ndimage.distance_transform_edt(part, sampling=VOXEL_MM) for part in (inside, ~inside)]
+    return ndimage.gaussian_filter(distance[0] - distance[1], 1.5)
 
 
 def effusion(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
@@ -145,16 +162,16 @@ def pneumothorax(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> 
     severity = finding.severity
     shrunk = 0.06 + 0.12 * severity + 0.24 * severity**3 + rng.uniform(-0.01, 0.01)
     part = shrunk * sigmoid((chest.height - 0.75 + 0.75 * severity) * 7)  # a small one stays at the apex
-    outside = (part / (1 - part))[chest.plane] * chest.hilum_mm - chest.wall_mm  # mm beyond the lung's new surface
-    lifted = 0.7 * severity**3 * chest.hilum_mm - chest.dome_mm  # a collapsed lung rests on no diaphragm
+    outside = (part / (1 - part))[chest.plane] * chest.hilum_mm - chest.edge_mm  # mm beyond the lung's new surface
+    lifted = 1.2 * max(severity - 0.5, 0) * chest.hilum_mm - chest.dome_mm - 4  # a collapsed lung leaves the diaphragm
     outside = np.maximum(outside, lifted)
     line = np.clip(1.25 - np.abs(outside) / 2, 0, 1) * np.clip(40 * part - 0.4, 0, 1)[chest.plane]
     air = np.maximum(np.clip(outside / 1.5 + 0.5, 0, 1), line)
-    # The same tissue in less room: a low weight, because the shrunken lung is not what the mask is about.
-    denser = 10 * (30 + 130 * severity + 290 * severity**4)
+    # The same tissue in less room: hardly any weight, because the mask is about the air.
+    denser = 50 * (30 + 130 * severity + 290 * severity**4)
     return [
-        chest.edit(finding, air, -1000 + 850 * line),
-        chest.edit(finding, 0.1 * (1 - air), denser, add=True),
+        chest.edit(finding, air, -1000 + 500 * line),
+        chest.edit(finding, 0.02 * (1 - air), denser, add=True),
     ]
 
 
@@ -171,11 +188,10 @@ def pleural_thickening(thorax: Thorax, finding: Finding, rng: np.random.Generato
         deep = (8 + 10 * finding.severity) * np.clip((height - 0.8) / 0.1, 0, 1) * (1 + 0.25 * lumps)
         distance = chest.wall_mm
     else:
-        deep = (4 + 7 * finding.severity) * np.exp(-(((height - middle) / 0.3) ** 6)) * (1 + 0.15 * lumps)
-        distance = chest.side_mm
+        deep = (5 + 7 * finding.severity) * np.exp(-(((height - middle) / 0.3) ** 6)) * (1 + 0.15 * lumps[:, :1])
+        deep = np.broadcast_to(deep, lumps.shape)
+        distance = chest.edge_mm
     deep = deep.astype(np.float32).reshape(-1)[chest.place // columns]
-    if not apical:
-        deep *= np.clip((chest.across - 0.45) / 0.25, 0, 1)  # beside the lung, not before it
     weight = np.clip((deep - distance) / 2 + 0.5, 0, 1) * (deep > 1)
     return [chest.edit(replace(finding, zone="apex") if apical else finding, weight, SOFT_TISSUE)]
 

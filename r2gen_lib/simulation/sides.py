@@ -74,10 +74,16 @@ def one_side(finding: Finding, codes: Iterable[Finding], study_id: str, seed: in
         ZONE_SIDE.get(finding.zone)
         or side_in_report(finding.name, report)
         or _side_in_codes(finding, codes)
-        or ("bilateral" if USUALLY_BOTH & {finding.name, *finding.pattern} else "")
+        or ("bilateral" if _usually_both(finding) else "")
         or ("left", "right")[hashlib.sha256(f"{study_id}|{seed}|{finding.name}".encode()).digest()[0] % 2]
     )
     return replace(finding, side=side)
+
+
+def _usually_both(finding: Finding) -> bool:
+    """Old granulomas that are many lie in both lungs; other findings that are many need not."""
+    many = finding.name == "Calcified Granuloma" and "multiple" in finding.pattern
+    return many or bool(USUALLY_BOTH & {finding.name, *finding.pattern})
 
 
 def side_in_report(name: str, report: str) -> str:
