@@ -97,7 +97,7 @@ def _tree(thorax: Thorax, finding: Finding, side: str, zones: dict[str, int], th
 def edema(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
     edits = []
     for side in _sides(finding):
-        edits.append(_haze(thorax, finding, side, 260 + 420 * finding.severity, rng))
+        edits.append(_haze(thorax, finding, side, 420 + 420 * finding.severity, rng))
         edits.append(_tree(thorax, finding, side, {"upper lobe": 3}, 3.0 + finding.severity, rng))
         edits.append(_septal_lines(thorax, finding, side, rng))
     return edits
@@ -110,11 +110,11 @@ def _septal_lines(thorax: Thorax, finding: Finding, side: str, rng: np.random.Ge
     rows = np.linspace(0, len(edge) - 1, count) + rng.normal(0, 1, count)
     starts = edge[np.clip(rows, 0, len(edge) - 1).astype(int)]
     inwards = -1 if side == "left" else 1
-    length = rng.uniform(12, 20, count) / VOXEL_MM
+    length = rng.uniform(10, 17, count) / VOXEL_MM
     ends = starts + np.stack([rng.normal(0, 0.7, count), rng.normal(0, 1.5, count), inwards * length], 1)
     points, _, _ = curves(starts, (starts + ends) / 2, ends)
-    box, weight = tubes(thorax, points, np.full(len(points), 1.2), deep_mm=14)
-    return Edit(finding, box, 0.7 * weight * thorax.lung(side, box), 0.0)
+    box, weight = tubes(thorax, points, np.full(len(points), 1.2), deep_mm=12)
+    return Edit(finding, box, 0.6 * weight * thorax.lung(side, box), 0.0)
 
 
 @lru_cache(maxsize=2)
@@ -134,17 +134,17 @@ def congestion(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> li
     for side in _sides(finding):
         edits.append(_thicker(thorax, finding, side, ("hilum", "upper lobe")))
         edits.append(_haze(thorax, finding, side, 70 + 110 * finding.severity, rng))
-        edits.append(_tree(thorax, finding, side, {"upper lobe": 4}, 3.2 + 1.6 * finding.severity, rng))
-        edits.append(_tree(thorax, finding, side, {"hilum": 3}, 4.5 + 2.5 * finding.severity, rng))
+        edits.append(_tree(thorax, finding, side, {"upper lobe": 5}, 3.8 + 1.8 * finding.severity, rng))
+        edits.append(_tree(thorax, finding, side, {"hilum": 5}, 6.0 + 3.0 * finding.severity, rng))
     return edits
 
 
 def bronchovascular(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
-    zones = {finding.zone: 12} if finding.zone else {"lower lobe": 8, "middle lobe": 4}
+    zones = {finding.zone: 14} if finding.zone else {"": 6, "lower lobe": 10}
     edits = []
     for side in _sides(finding):
-        edits.append(_thicker(thorax, finding, side, (finding.zone or "base",)))
-        edits.append(_tree(thorax, finding, side, zones, 2.6 + 1.6 * finding.severity, rng))
+        edits.append(_thicker(thorax, finding, side, (finding.zone,) if finding.zone else ("hilum", "base")))
+        edits.append(_tree(thorax, finding, side, zones, 3.0 + 1.8 * finding.severity, rng))
     return edits
 
 
@@ -154,7 +154,8 @@ def _scarred(thorax: Thorax, side: str, zone: str) -> np.ndarray:
     box = thorax.lung_box(side)
     inside = thorax.lung(side, box)
     thick = inside.sum(axis=1, keepdims=True)  # the recess behind the dome is thin: a net there would speckle the liver
-    shown = np.clip(2.5 * thick / thick.max(), 0.2, 1)
+    shown = np.clip(3 * thick / thick.max() - 1, 0, 1)
+    shown = np.where(thorax.heart[box].any(axis=1, keepdims=True), 0.4 * shown, shown)
     if zone == "diffuse":
         return (0.6 * shown * inside).astype(np.float32)
     near = np.clip(1.3 - thorax.pleura_mm[box] / 28, 0.2, 1)
@@ -171,11 +172,11 @@ def interstitial(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> 
         net += np.float32(1.1)
         np.clip(net, 0, 1, out=net)
         net *= _scarred(thorax, side, finding.zone or ("diffuse" if "diffuse" in finding.pattern else ""))
-        edits.append(Edit(finding, box, net, 500 + 450 * finding.severity, add=True))
+        edits.append(Edit(finding, box, net, 600 + 500 * finding.severity, add=True))
     return edits
 
 
-def bulla(thorax: Thorax, finding: Finding, rng: np.random.Generator, centre, radius_mm: float) -> list[Edit]:
+def bulla(thorax: Thorax, finding: Finding, rng, centre, radius_mm: float, wall_hu: float = 0.0) -> list[Edit]:
     """A space of nothing but air in a hair-thin wall: first the air, then the wall."""
     box = overlap(ball_box(thorax, centre, radius_mm * 1.3 + 4), thorax.lung_box(finding.side))
     depth = radius_mm - distance_mm(box, centre, (1.0, 1.25, 1.0))
@@ -184,7 +185,7 @@ def bulla(thorax: Thorax, finding: Finding, rng: np.random.Generator, centre, ra
     inside = thorax.lung(finding.side, box)
     air = within(depth) * inside
     wall = np.clip(1 - np.abs(depth) / 2.3, 0, 1) * np.clip(0.8 - 0.25 * uneven, 0.3, 1) * inside
-    return [Edit(finding, box, air.astype(np.float32), -1000.0), Edit(finding, box, wall.astype(np.float32), 0.0)]
+    return [Edit(finding, box, air.astype(np.float32), -1000.0), Edit(finding, box, wall.astype(np.float32), wall_hu)]
 
 
 def lucency(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
@@ -212,7 +213,7 @@ def emphysema(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> lis
         edits.append(Edit(finding, box, weight, -995.0))  # the small vessels go with the walls
         apical = replace(finding, side=side, zone="apex")
         for centre in apart(thorax, apical, rng, max(1, round(3 * finding.severity)), (2.0, 20.0)):
-            for part in bulla(thorax, apical, rng, centre, rng.uniform(9, 14) + 8 * finding.severity):
+            for part in bulla(thorax, apical, rng, centre, rng.uniform(9, 14) + 8 * finding.severity, -500.0):
                 edits.append(replace(part, finding=finding))
     return edits
 

@@ -160,17 +160,17 @@ def pneumothorax(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> 
     """Air between wall and lung, deepest at the apex; the more of it, the more the lung shrinks to its hilum."""
     chest = hemithorax(thorax, finding.side)
     severity = finding.severity
-    shrunk = 0.06 + 0.12 * severity + 0.24 * severity**3 + rng.uniform(-0.01, 0.01)
+    shrunk = 0.08 + 0.12 * severity + 0.24 * severity**3 + rng.uniform(-0.01, 0.01)
     part = shrunk * sigmoid((chest.height - 0.75 + 0.75 * severity) * 7)  # a small one stays at the apex
     outside = (part / (1 - part))[chest.plane] * chest.hilum_mm - chest.edge_mm  # mm beyond the lung's new surface
-    lifted = 1.2 * max(severity - 0.5, 0) * chest.hilum_mm - chest.dome_mm - 4  # a collapsed lung leaves the diaphragm
-    outside = np.maximum(outside, lifted)
-    line = np.clip(1.25 - np.abs(outside) / 2, 0, 1) * np.clip(40 * part - 0.4, 0, 1)[chest.plane]
+    lifted = 1.2 * max(severity - 0.5, 0) * chest.hilum_mm - np.maximum(chest.dome_mm, 0) - 4
+    outside = np.maximum(outside, lifted)  # a collapsed lung leaves the diaphragm
+    line = np.clip(1 - np.abs(outside) / 2, 0, 1) * np.clip(40 * part - 0.4, 0, 1)[chest.plane]
     air = np.maximum(np.clip(outside / 1.5 + 0.5, 0, 1), line)
     # The same tissue in less room: hardly any weight, because the mask is about the air.
     denser = 50 * (30 + 130 * severity + 290 * severity**4)
     return [
-        chest.edit(finding, air, -1000 + 500 * line),
+        chest.edit(finding, air, -1000 + 400 * line),
         chest.edit(finding, 0.02 * (1 - air), denser, add=True),
     ]
 

@@ -123,6 +123,26 @@ def test_multiple_are_three_or_more_apart(name):
         assert ndimage.label(volume(draw(name, "left", "", 0.5, ("multiple",), seed)) > 0.3)[1] >= 3
 
 
+def test_a_retrocardiac_opacity_lies_low_behind_the_heart():
+    thorax = load_thorax()
+    shadow = thorax.heart.any(1)
+    planes = np.flatnonzero(shadow.any(1))
+    for seed in range(6):
+        weight = volume(draw("Opacity", "left", "retrocardiac", 0.7, seed=seed)).sum(1)
+        z, x = (int(weight.sum(1 - axis) @ np.arange(weight.shape[axis]) / weight.sum()) for axis in (0, 1))
+        assert shadow[z, x] and z < (planes[0] + planes[-1]) / 2
+        assert weight[shadow].sum() > 0.75 * weight.sum()
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern"), [("Scar", ()), ("Opacity", ("streaky",)), ("Calcified Granuloma", ()), ("Nodule", ())]
+)
+def test_small_findings_can_be_seen(name, pattern):
+    for side in ("left", "right"):
+        picture = simulate("lungs", (Finding(name, side, "", 0.5, pattern),), "frontal", truth=False).picture
+        assert (picture - normal("lungs")).max() >= 35
+
+
 def width_mm(edits, axis):
     return VOXEL_MM * (volume(edits) > 0.4).any(axis=tuple({0, 1, 2} - {axis})).sum()
 
@@ -153,6 +173,15 @@ def test_a_consolidation_stops_at_the_fissure():
     for zone, number in (("upper lobe", 12), ("middle lobe", 13), ("lower lobe", 14)):
         edits = draw("Consolidation", "right", zone, 1.0)
         assert strongest(edits, thorax.lobe == number) > 0.9 and strongest(edits, thorax.lobe != number) == 0
+
+
+def test_a_consolidation_thins_out_at_the_lungs_surface_and_behind_the_liver():
+    thorax = load_thorax()
+    weight = volume(draw("Consolidation", "right", "lower lobe", 1.0))
+    rim, deep = ((thorax.lobe == 14) & where for where in (thorax.pleura_mm <= VOXEL_MM, thorax.pleura_mm > 8))
+    assert weight[rim].mean() < 0.4 * weight[deep].mean()
+    low = thorax.lung_box("right")[0].start + 20  # the recess, far below the dome
+    assert weight[:low].max() < 0.3
 
 
 def test_emphysema_darkens_the_upper_lungs():

@@ -123,6 +123,29 @@ def test_a_small_pneumothorax_lies_at_the_apex_and_its_lung_edge_is_a_bright_lin
     assert changed.min() < -15 and changed.max() > 10
 
 
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_the_mask_of_a_pneumothorax_is_the_dark_band_beside_the_lung(side):
+    lung = load_thorax().lung(side).any(1).sum()
+    for severity, most in ((0.3, 0.25), (0.6, 0.35), (1.0, 0.75)):
+        mask = picture("Pneumothorax", side, severity).masks[0]
+        band = mask > mask.max() / 3
+        changed = difference("Pneumothorax", side, severity)
+        pixels = lung * (2 * 224 / 296) ** 2  # the lung's shadow, 2 mm voxels to pixels of 296 / 224 mm
+        assert 0.02 * pixels < band.sum() < most * pixels
+        assert changed[band].mean() < -8
+        centre = mask.sum(0) @ np.arange(224) / mask.sum()
+        assert centre > 120 if side == "left" else centre < 104
+
+
+@pytest.mark.parametrize("severity", [0.3, 0.8])
+def test_a_thick_lateral_pleura_is_a_bright_band(severity):
+    mask = picture("Pleural Thickening", "right", severity, "base").masks[0]
+    band = mask > mask.max() / 3
+    width = band.sum(1)[band.any(1)].mean() * 296 / 224
+    assert 2 < width < 16
+    assert difference("Pleural Thickening", "right", severity, "base")[band].mean() > 25
+
+
 def test_thickening_is_an_apical_cap_or_a_lateral_band():
     box = load_thorax().lung_box("right")
     apical, lateral = (weight_of("Pleural Thickening", "right", zone=zone) for zone in ("apex", "base"))

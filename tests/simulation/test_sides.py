@@ -50,6 +50,9 @@ def test_zones_on_one_side_and_findings_that_are_usually_on_both():
         "Opacity/retrocardiac": "left",
         "Diaphragm/flattened": "bilateral",
         "Calcified Granuloma/scattered": "bilateral",
+        "Calcified Granuloma/multiple": "bilateral",
+        "Granulomatous Disease": "bilateral",
+        "Granulomatous Disease/right": "right",
     }
     assert {code: findings_from_mesh([code])[0].side for code in sides} == sides
 
