@@ -30,7 +30,10 @@ def scoliosis(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> lis
 
 
 def kyphosis(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
-    """The thoracic spine bows backwards, the neck comes forward and the chest sinks."""
+    """The thoracic spine bows backwards, the neck comes forward and the chest grows shorter.
+
+    It shortens from below and the volume's lowest planes stay, so that no ray reads beyond what was scanned.
+    """
     z, y, x = coarse_grid(thorax)
     lung = thorax.lung_box("left")[0]
     height = lung.stop - lung.start
@@ -38,11 +41,11 @@ def kyphosis(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list
     hump = np.exp(-(((z - apex) / (0.36 * height)) ** 2))
     neck = sigmoid((z - (lung.start + 0.95 * height)) / (0.07 * height))
     behind = sigmoid((thorax.spine_centre[::COARSE, 0, None, None] + 22 - y) / 7)
-    back_mm, forward_mm, sink_mm = np.array([10, 8, 8]) + finding.severity * np.array([22, 18, 14])
+    back_mm, forward_mm, shorter_mm = np.array([10, 8, 8]) + finding.severity * np.array([22, 18, 14])
     lean = (forward_mm * neck - back_mm * hump * behind) / VOXEL_MM
-    sink = -sink_mm / VOXEL_MM * sigmoid((z - apex) / (0.16 * height))
+    rise = shorter_mm / VOXEL_MM * sigmoid((apex - z) / (0.12 * height)) * np.clip(z / lung.start, 0, 1)
     spine = thoracic_spine(thorax)
-    return [Edit(finding, *spine, shift=(axis, move.astype(np.float32))) for axis, move in ((1, lean), (0, sink))]
+    return [Edit(finding, *spine, shift=(axis, move.astype(np.float32))) for axis, move in ((1, lean), (0, rise))]
 
 
 def degenerative_spine(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:

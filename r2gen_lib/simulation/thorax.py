@@ -212,7 +212,9 @@ def _mend(hu: np.ndarray, organ: np.ndarray, lobe: np.ndarray) -> None:
         hu[box] = np.minimum(hu[box], np.where(np.isin(organ[box], BONES), 350, 80))
 
 
-def _fill_with_air(hu: np.ndarray, organ: np.ndarray, lobe: np.ndarray, box: tuple, lung: np.ndarray, name: str) -> None:
+def _fill_with_air(
+    hu: np.ndarray, organ: np.ndarray, lobe: np.ndarray, box: tuple, lung: np.ndarray, name: str
+) -> None:
     """Make lung of a lobe, in place, out of the largest dense part of a box that ``lung`` surrounds."""
     from scipy import ndimage
 
