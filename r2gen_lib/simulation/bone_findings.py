@@ -10,6 +10,9 @@ from r2gen_lib.simulation.geometry import Box, Edit, added, box_grid, within
 from r2gen_lib.simulation.skeleton import CLAVICLE, FIRST_RIB, MUSCLE, bone_voxels, middle_line, mineral
 from r2gen_lib.simulation.thorax import VOXEL_MM, Thorax
 
+CALLUS = 550.0  # Hounsfield units of the new bone that joins a break
+SPLINTERED = 1500.0  # what the fragments' ends exceed whole bone by: pieces pressed on each other
+
 
 def rib_fracture(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
     """A rib, or three to five in a row, broken at the back or side of the chest, where lung lies behind it."""
@@ -17,12 +20,14 @@ def rib_fracture(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> 
     first, last = ranges.get(finding.zone, (4, 8))
     count = int(rng.integers(3, 6)) if "multiple" in finding.pattern else 1
     top = int(np.clip(rng.integers(first, last + 1) - count // 2, 2, 10 - count))
-    angle = rng.uniform(42, 68)
+    angle = rng.uniform(30, 52)
     edits = []
     for rib in range(top, top + count):
         label = FIRST_RIB[finding.side] + rib - 1
         place = int(np.abs(middle_line(thorax, label)[0] - angle - rng.normal(0, 5)).argmin())
-        edits.append(_broken(thorax, finding, label, place, rng.choice([-1, 1]) * (6 + 8 * finding.severity), 30.0))
+        edits.append(
+            _broken(thorax, finding, label, place, rng.choice([-1, 1]) * (6 + 8 * finding.severity), 30.0, 4.0)
+        )
     return edits
 
 
@@ -30,14 +35,16 @@ def clavicle_fracture(thorax: Thorax, finding: Finding, rng: np.random.Generator
     """The shaft breaks in its middle: the arm's weight pulls the outer fragment down."""
     label = CLAVICLE[finding.side]
     place = int(np.abs(middle_line(thorax, label)[0] - rng.uniform(40, 52)).argmin())
-    return [_broken(thorax, finding, label, place, -(9 + 11 * finding.severity), 60.0)]
+    return [_broken(thorax, finding, label, place, -(9 + 11 * finding.severity), 60.0, 6.5)]
 
 
-def _broken(thorax: Thorax, finding: Finding, label: int, place: int, step_mm: float, reach_mm: float) -> Edit:
+def _broken(
+    thorax: Thorax, finding: Finding, label: int, place: int, step_mm: float, reach_mm: float, thick_mm: float
+) -> Edit:
     """Break a bone at a point of its middle line: a gap, and the outer fragment steps up by ``step_mm``.
 
-    The step lies in the frontal plane and fades over ``reach_mm``. A healed break steps half as far and callus joins
-    and thickens it.
+    The step lies in the frontal plane and fades over ``reach_mm``. A healed break steps half as far and is joined by
+    callus, thicker than the bone, whose radius is about ``thick_mm``.
     """
     points = middle_line(thorax, label)[1]
     place = int(np.clip(place, 1, len(points) - 2))
@@ -55,21 +62,23 @@ def _broken(thorax: Thorax, finding: Finding, label: int, place: int, step_mm: f
     fade = 1 - np.abs(along) / reach_mm
     moved = voxels + (fade * (along > 0))[:, None] * step / VOXEL_MM
     moved = moved + (np.sign(along) * fade * gap_mm / 2)[:, None] * tangent / VOXEL_MM
-    denser = excess * (1 + (0.5 if healed else 1.8) * np.exp(-((along / 9) ** 2)))  # the ends' splintered cortex
-    box = _around(thorax, np.concatenate([voxels, moved, [centre - 9, centre + 9]]))
+    denser = excess * (
+        1 + (0.8 if healed else 3.2) * np.exp(-((along / (18 if healed else 9)) ** 2))
+    )  # the ends' splintered cortex
+    box = _around(thorax, np.concatenate([voxels, moved, [centre - 11, centre + 11]]))
     change = _splat(box, moved, denser)
     change[tuple((voxels.astype(int) - [part.start for part in box]).T)] -= excess
     if healed:
-        callus = _spindle(box, centre + step / (2 * VOXEL_MM), tangent, 5.5 + 4 * finding.severity)
-        change += callus * (1000 - np.minimum(thorax.hu[box] + change, 1000))
+        callus = _spindle(box, centre + step / (2 * VOXEL_MM), tangent, thick_mm + 1.5 + 3 * finding.severity)
+        change += callus * (CALLUS - np.minimum(thorax.hu[box] + change, CALLUS))
     return added(finding, box, change)
 
 
 def _spindle(box: Box, centre: np.ndarray, tangent: np.ndarray, radius_mm: float) -> np.ndarray:
-    """Weight of a round swelling that is 1.8 times as long as thick."""
+    """Weight of a round swelling that is 2.4 times as long as thick."""
     offsets = [VOXEL_MM * (axis - c) for axis, c in zip(box_grid(box), centre, strict=True)]
     along = sum(part * offset for part, offset in zip(tangent, offsets, strict=True))
-    return within(radius_mm - np.sqrt(sum(offset**2 for offset in offsets) - (1 - 1.8**-2) * along**2))
+    return within(radius_mm - np.sqrt(sum(offset**2 for offset in offsets) - (1 - 2.4**-2) * along**2))
 
 
 def _around(thorax: Thorax, points: np.ndarray) -> Box:
@@ -92,9 +101,9 @@ def _splat(box: Box, points: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def osteopenia(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
-    """All bone loses 60 to 80% of what it has above soft tissue, its cortex less: smaller losses don't show."""
+    """All bone loses 60 to 90% of what it has above soft tissue, its cortex less: smaller losses don't show."""
     box, weight = mineral(thorax)
-    return [Edit(finding, box, weight * np.float32(0.6 + 0.2 * finding.severity), MUSCLE)]
+    return [Edit(finding, box, weight * np.float32(0.6 + 0.3 * finding.severity), MUSCLE)]
 
 
 DRAWERS = {

@@ -118,15 +118,16 @@ def tortuous_aorta(thorax: Thorax, finding: Finding, rng: np.random.Generator) -
     severity, lines = finding.severity, aorta_line(thorax)
     low, up = lines["descending"], lines["ascending"]
     along = np.linspace(0, 1, len(low))
-    bow = (10 + 22 * severity) / VOXEL_MM * np.sin(np.pi * along ** rng.uniform(1.1, 1.5))
-    wide = (12 + 4 * severity) / VOXEL_MM
-    parts = [_discs(thorax, low[:, 0], (low[:, 1], low[:, 2] + bow), (wide, wide))]
+    bow = (10 + 22 * severity) / VOXEL_MM * np.sin(0.82 * np.pi * along ** rng.uniform(0.9, 1.2))
+    bowed = low + np.outer(bow, [0, 0, 1])
+    wide = (12 + 4 * severity + 3 * severity * along) / VOXEL_MM
+    parts = [_discs(thorax, low[:, 0], (low[:, 1], bowed[:, 2]), (wide, wide))]
     bulge = np.sin(np.pi * np.linspace(0.1, 0.9, len(up)))
     wide = (13 + 6 * severity) / VOXEL_MM * (0.6 + 0.4 * bulge)
     right = (4 + 12 * severity) / VOXEL_MM * bulge
     parts.append(_discs(thorax, up[:, 0], (up[:, 1], up[:, 2] - right), (wide, wide)))
-    arch = smooth_path(np.stack([up[-1], lines["knob"] + [1 + 3 * severity, 0, -5 + 2 * severity], low[-1]]), 4.0)
-    parts.append(tubes(thorax, arch, np.full(len(arch), 14 + 8 * severity)))
+    arch = smooth_path(np.stack([up[-1], lines["knob"] + [1 + 3 * severity, 0, -5 + 2 * severity], bowed[-1]]), 4.0)
+    parts.append(tubes(thorax, arch, np.full(len(arch), 13 + 6 * severity)))
     return [Edit(finding, box, weight * _fillable(thorax)[box], 50.0) for box, weight in parts]
 
 
@@ -194,11 +195,11 @@ def hiatal_hernia(thorax: Thorax, finding: Finding, rng: np.random.Generator) ->
     low = thorax.lung_box("left")[0]
     height = low.start + 0.2 * (low.stop - low.start) + 0.6 * radius / VOXEL_MM
     spine_y, spine_x = thorax.spine_centre[int(height)]
-    centre = np.array([height, spine_y + 12 + 0.65 * radius / VOXEL_MM, spine_x + rng.uniform(5, 12)], np.float32)
+    centre = np.array([height, spine_y + 12 + 0.75 * radius / VOXEL_MM, spine_x + rng.uniform(5, 12)], np.float32)
     box = ball_box(thorax, centre, radius * 1.5)
     lean = rng.uniform(-0.25, 0.25)  # the oval's long axis is seldom level
     z, y, x = (axis - c for axis, c in zip(box_grid(box), centre, strict=True))
-    round_mm = VOXEL_MM * np.sqrt(((z - lean * x) / rng.uniform(0.85, 0.97)) ** 2 + (y / 0.65) ** 2 + (x / 1.15) ** 2)
+    round_mm = VOXEL_MM * np.sqrt(((z - lean * x) / rng.uniform(0.85, 0.97)) ** 2 + (y / 0.75) ** 2 + (x / 1.15) ** 2)
     uneven = round_mm + 0.07 * radius * smooth_noise(round_mm.shape, 24, rng)
     outer = within(radius - uneven) * (thorax.hu[box] < 150)
     level = rng.uniform(-0.2, 0.3) * radius / VOXEL_MM if rng.random() < 0.85 else np.inf
