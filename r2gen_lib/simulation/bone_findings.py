@@ -11,13 +11,13 @@ from r2gen_lib.simulation.skeleton import CLAVICLE, FIRST_RIB, MUSCLE, bone_voxe
 from r2gen_lib.simulation.thorax import VOXEL_MM, Thorax
 
 CALLUS = 550.0  # Hounsfield units of the new bone that joins a break
-SPLINTERED = 1500.0  # what the fragments' ends exceed whole bone by: pieces pressed on each other
+SPLINTERED = 1400.0  # by what a fragment's end exceeds whole bone: pieces pressed on each other
 
 
 def rib_fracture(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
     """A rib, or three to five in a row, broken at the back or side of the chest, where lung lies behind it."""
     ranges = {"upper lobe": (3, 5), "apex": (2, 4), "lower lobe": (7, 9), "base": (7, 9)}
-    first, last = ranges.get(finding.zone, (4, 8))
+    first, last = ranges.get(finding.zone, (5, 8))
     count = int(rng.integers(3, 6)) if "multiple" in finding.pattern else 1
     top = int(np.clip(rng.integers(first, last + 1) - count // 2, 2, 10 - count))
     angle = rng.uniform(30, 52)
@@ -62,14 +62,14 @@ def _broken(
     fade = 1 - np.abs(along) / reach_mm
     moved = voxels + (fade * (along > 0))[:, None] * step / VOXEL_MM
     moved = moved + (np.sign(along) * fade * gap_mm / 2)[:, None] * tangent / VOXEL_MM
-    denser = excess * (
-        1 + (0.8 if healed else 3.2) * np.exp(-((along / (18 if healed else 9)) ** 2))
-    )  # the ends' splintered cortex
+    near = np.exp(-((along / 20) ** 2))
+    splinters = SPLINTERED * np.exp(-((along / 6) ** 2)) * np.clip(excess / 200, 0, 1)
+    denser = excess * (1 + 0.8 * near) if healed else excess * (1 + 1.6 * near) + splinters
     box = _around(thorax, np.concatenate([voxels, moved, [centre - 11, centre + 11]]))
     change = _splat(box, moved, denser)
     change[tuple((voxels.astype(int) - [part.start for part in box]).T)] -= excess
     if healed:
-        callus = _spindle(box, centre + step / (2 * VOXEL_MM), tangent, thick_mm + 1.5 + 3 * finding.severity)
+        callus = _spindle(box, centre + step / (2 * VOXEL_MM), tangent, thick_mm + 1 + 2.5 * finding.severity)
         change += callus * (CALLUS - np.minimum(thorax.hu[box] + change, CALLUS))
     return added(finding, box, change)
 
