@@ -10,7 +10,7 @@ from r2gen_lib.simulation.geometry import Box, Edit, added, box_grid, within
 from r2gen_lib.simulation.skeleton import CLAVICLE, FIRST_RIB, MUSCLE, bone_voxels, middle_line, mineral
 from r2gen_lib.simulation.thorax import VOXEL_MM, Thorax
 
-CALLUS = 550.0  # Hounsfield units of the new bone that joins a break
+CALLUS = 700.0  # Hounsfield units of the new bone that joins a break
 SPLINTERED = 1400.0  # by what a fragment's end exceeds whole bone: pieces pressed on each other
 
 
@@ -101,9 +101,9 @@ def _splat(box: Box, points: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def osteopenia(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
-    """All bone loses 60 to 90% of what it has above soft tissue, its cortex less: smaller losses don't show."""
+    """All bone loses 66 to 84% of what it has above soft tissue, its cortex less: smaller losses don't show."""
     box, weight = mineral(thorax)
-    return [Edit(finding, box, weight * np.float32(0.6 + 0.3 * finding.severity), MUSCLE)]
+    return [Edit(finding, box, weight * np.float32(0.66 + 0.18 * finding.severity), MUSCLE)]
 
 
 DRAWERS = {

@@ -41,7 +41,7 @@ def kyphosis(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list
     hump = np.exp(-(((z - apex) / (0.36 * height)) ** 2))
     neck = sigmoid((z - (lung.start + 0.95 * height)) / (0.07 * height))
     behind = sigmoid((thorax.spine_centre[::COARSE, 0, None, None] + 22 - y) / 7)
-    back_mm, forward_mm, shorter_mm = np.array([10, 8, 8]) + finding.severity * np.array([22, 18, 14])
+    back_mm, forward_mm, shorter_mm = np.array([12, 7, 6]) + finding.severity * np.array([22, 17, 12])
     lean = (forward_mm * neck - back_mm * hump * behind) / VOXEL_MM
     rise = shorter_mm / VOXEL_MM * sigmoid((apex - z) / (0.12 * height)) * np.clip(z / lung.start, 0, 1)
     spine = thoracic_spine(thorax)
