@@ -10,19 +10,24 @@ from r2gen_lib.simulation.geometry import Box, Edit, added, box_grid, within
 from r2gen_lib.simulation.skeleton import CLAVICLE, FIRST_RIB, MUSCLE, bone_voxels, middle_line, mineral
 from r2gen_lib.simulation.thorax import VOXEL_MM, Thorax
 
+CALLUS = 700.0  # Hounsfield units of the new bone that joins a break
+SPLINTERED = 1400.0  # by what a fragment's end exceeds whole bone: pieces pressed on each other
+
 
 def rib_fracture(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
-    """A rib, or three to five in a row, broken at the back or side of the chest."""
+    """A rib, or three to five in a row, broken at the back or side of the chest, where lung lies behind it."""
     ranges = {"upper lobe": (3, 5), "apex": (2, 4), "lower lobe": (7, 9), "base": (7, 9)}
-    first, last = ranges.get(finding.zone, (4, 8))
+    first, last = ranges.get(finding.zone, (5, 8))
     count = int(rng.integers(3, 6)) if "multiple" in finding.pattern else 1
     top = int(np.clip(rng.integers(first, last + 1) - count // 2, 2, 10 - count))
-    angle = rng.uniform(45, 85)
+    angle = rng.uniform(30, 52)
     edits = []
     for rib in range(top, top + count):
         label = FIRST_RIB[finding.side] + rib - 1
         place = int(np.abs(middle_line(thorax, label)[0] - angle - rng.normal(0, 5)).argmin())
-        edits.append(_broken(thorax, finding, label, place, rng.choice([-1, 1]) * (5 + 6 * finding.severity), 24.0))
+        edits.append(
+            _broken(thorax, finding, label, place, rng.choice([-1, 1]) * (6 + 8 * finding.severity), 30.0, 4.0)
+        )
     return edits
 
 
@@ -30,46 +35,50 @@ def clavicle_fracture(thorax: Thorax, finding: Finding, rng: np.random.Generator
     """The shaft breaks in its middle: the arm's weight pulls the outer fragment down."""
     label = CLAVICLE[finding.side]
     place = int(np.abs(middle_line(thorax, label)[0] - rng.uniform(40, 52)).argmin())
-    return [_broken(thorax, finding, label, place, -(8 + 10 * finding.severity), 60.0)]
+    return [_broken(thorax, finding, label, place, -(9 + 11 * finding.severity), 60.0, 6.5)]
 
 
-def _broken(thorax: Thorax, finding: Finding, label: int, place: int, step_mm: float, reach_mm: float) -> Edit:
-    """Break a bone at a point of its middle line: the outer fragment moves up by ``step_mm`` and over the inner one.
+def _broken(
+    thorax: Thorax, finding: Finding, label: int, place: int, step_mm: float, reach_mm: float, thick_mm: float
+) -> Edit:
+    """Break a bone at a point of its middle line: a gap, and the outer fragment steps up by ``step_mm``.
 
-    The step fades over ``reach_mm``. A healed break steps less and is joined by callus; a fresh one bleeds.
+    The step lies in the frontal plane and fades over ``reach_mm``. A healed break steps half as far and is joined by
+    callus, thicker than the bone, whose radius is about ``thick_mm``.
     """
     points = middle_line(thorax, label)[1]
     place = int(np.clip(place, 1, len(points) - 2))
     centre = points[place]
     tangent = points[place + 1] - points[place - 1]
     tangent /= np.linalg.norm(tangent)
+    across = np.array([abs(tangent[2]), 0, -tangent[0] * np.sign(tangent[2])])
     healed = "healed" in finding.pattern or "chronic" in finding.pattern
-    step = (0.5 if healed else 1.0) * step_mm * (np.array([1.0, 0, 0]) - tangent[0] * tangent)
+    step = (0.5 if healed else 1.0) * step_mm * across / np.linalg.norm(across)
+    gap_mm = 0.0 if healed else 4.0 + 3.0 * finding.severity
     voxels, excess = bone_voxels(thorax, label)
     along = (voxels - centre) @ tangent * VOXEL_MM
     near = np.abs(along) < reach_mm
-    voxels, excess, along = voxels[near], excess[near], along[near, None]
-    moved = voxels + (along > 0) * (1 - along / reach_mm) * (step - 7 * tangent) / VOXEL_MM
-    denser = excess * (1 + (0.5 if healed else 1.6) * np.exp(-((along[:, 0] / 12) ** 2)))  # bone pressed on bone
-    box = _around(thorax, np.concatenate([voxels, moved, [centre - 9, centre + 9]]))
+    voxels, excess, along = voxels[near], excess[near], along[near]
+    fade = 1 - np.abs(along) / reach_mm
+    moved = voxels + (fade * (along > 0))[:, None] * step / VOXEL_MM
+    moved = moved + (np.sign(along) * fade * gap_mm / 2)[:, None] * tangent / VOXEL_MM
+    near = np.exp(-((along / 20) ** 2))
+    splinters = SPLINTERED * np.exp(-((along / 6) ** 2)) * np.clip(excess / 200, 0, 1)
+    denser = excess * (1 + 0.8 * near) if healed else excess * (1 + 1.6 * near) + splinters
+    box = _around(thorax, np.concatenate([voxels, moved, [centre - 11, centre + 11]]))
     change = _splat(box, moved, denser)
     change[tuple((voxels.astype(int) - [part.start for part in box]).T)] -= excess
-    hu = thorax.hu[box]
-    middle = centre + step / (2 * VOXEL_MM)
     if healed:
-        change += _spindle(box, middle, tangent, 4 + 3.5 * finding.severity) * (1000 - np.minimum(hu + change, 1000))
-    else:  # blood under the pleura
-        inwards = np.append(0, thorax.spine_centre[int(centre[0])] - centre[1:])
-        middle += 3 * inwards / np.linalg.norm(inwards)
-        change += _spindle(box, middle, tangent, 4.5 + 2.5 * finding.severity) * (MUSCLE - np.minimum(hu, MUSCLE))
+        callus = _spindle(box, centre + step / (2 * VOXEL_MM), tangent, thick_mm + 1 + 2.5 * finding.severity)
+        change += callus * (CALLUS - np.minimum(thorax.hu[box] + change, CALLUS))
     return added(finding, box, change)
 
 
 def _spindle(box: Box, centre: np.ndarray, tangent: np.ndarray, radius_mm: float) -> np.ndarray:
-    """Weight of a round swelling that is 1.8 times as long as thick."""
+    """Weight of a round swelling that is 2.4 times as long as thick."""
     offsets = [VOXEL_MM * (axis - c) for axis, c in zip(box_grid(box), centre, strict=True)]
     along = sum(part * offset for part, offset in zip(tangent, offsets, strict=True))
-    return within(radius_mm - np.sqrt(sum(offset**2 for offset in offsets) - (1 - 1.8**-2) * along**2))
+    return within(radius_mm - np.sqrt(sum(offset**2 for offset in offsets) - (1 - 2.4**-2) * along**2))
 
 
 def _around(thorax: Thorax, points: np.ndarray) -> Box:
@@ -92,9 +101,9 @@ def _splat(box: Box, points: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def osteopenia(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
-    """All bone loses 40 to 80% of what it has above soft tissue, its cortex less: smaller losses don't show."""
+    """All bone loses 66 to 84% of what it has above soft tissue, its cortex less: smaller losses don't show."""
     box, weight = mineral(thorax)
-    return [Edit(finding, box, weight * np.float32(0.4 + 0.4 * finding.severity), MUSCLE)]
+    return [Edit(finding, box, weight * np.float32(0.66 + 0.18 * finding.severity), MUSCLE)]
 
 
 DRAWERS = {

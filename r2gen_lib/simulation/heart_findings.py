@@ -8,7 +8,16 @@ from functools import lru_cache
 import numpy as np
 
 from r2gen_lib.simulation.findings import Finding
-from r2gen_lib.simulation.geometry import SOFT_TISSUE, Box, Edit, ball_box, box_grid, distance_mm, within
+from r2gen_lib.simulation.geometry import (
+    SOFT_TISSUE,
+    Box,
+    Edit,
+    ball_box,
+    box_grid,
+    distance_mm,
+    smooth_noise,
+    within,
+)
 from r2gen_lib.simulation.landmarks import aorta_line, at_lung, heart_box, organ_voxels
 from r2gen_lib.simulation.lung_places import lung_root
 from r2gen_lib.simulation.strands import smooth_path, tubes
@@ -109,15 +118,16 @@ def tortuous_aorta(thorax: Thorax, finding: Finding, rng: np.random.Generator) -
     severity, lines = finding.severity, aorta_line(thorax)
     low, up = lines["descending"], lines["ascending"]
     along = np.linspace(0, 1, len(low))
-    bow = (10 + 22 * severity) / VOXEL_MM * np.sin(np.pi * along ** rng.uniform(1.1, 1.5))
-    wide = (12 + 4 * severity) / VOXEL_MM
-    parts = [_discs(thorax, low[:, 0], (low[:, 1], low[:, 2] + bow), (wide, wide))]
+    bow = (10 + 22 * severity) / VOXEL_MM * np.sin(0.82 * np.pi * along ** rng.uniform(0.9, 1.2))
+    bowed = low + np.outer(bow, [0, 0, 1])
+    wide = (12 + 4 * severity + 3 * severity * along) / VOXEL_MM
+    parts = [_discs(thorax, low[:, 0], (low[:, 1], bowed[:, 2]), (wide, wide))]
     bulge = np.sin(np.pi * np.linspace(0.1, 0.9, len(up)))
     wide = (13 + 6 * severity) / VOXEL_MM * (0.6 + 0.4 * bulge)
     right = (4 + 12 * severity) / VOXEL_MM * bulge
     parts.append(_discs(thorax, up[:, 0], (up[:, 1], up[:, 2] - right), (wide, wide)))
-    arch = smooth_path(np.stack([up[-1], lines["knob"] + [1 + 3 * severity, 0, -5 + 2 * severity], low[-1]]), 4.0)
-    parts.append(tubes(thorax, arch, np.full(len(arch), 14 + 8 * severity)))
+    arch = smooth_path(np.stack([up[-1], lines["knob"] + [1 + 3 * severity, 0, -5 + 2 * severity], bowed[-1]]), 4.0)
+    parts.append(tubes(thorax, arch, np.full(len(arch), 13 + 6 * severity)))
     return [Edit(finding, box, weight * _fillable(thorax)[box], 50.0) for box, weight in parts]
 
 
@@ -136,26 +146,29 @@ def aortic_calcification(thorax: Thorax, finding: Finding, rng: np.random.Genera
 
 
 def enlarged_mediastinum(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
-    """Soft tissue beside the trachea and the great vessels; one side only where it is paratracheal."""
+    """A wide upper mediastinum, from the arch to the clavicles, with nearly straight borders; one side if paratracheal.
+
+    Each border moves out by 8 to 28 mm.
+    """
     narrow = finding.zone == "paratracheal"
     if narrow and not finding.side:
         finding = replace(finding, side="right")  # where enlarged paratracheal nodes are most often seen
     lungs = [thorax.lung_box(side)[0] for side in ("left", "right")]
     low, high = max(lung.start for lung in lungs), min(lung.stop for lung in lungs)
-    ends = (0.66, 0.97) if narrow else (0.48, 0.98)
+    ends = (0.64, 0.97) if narrow else (0.46, 1.0)
     z = np.arange(int(low + ends[0] * (high - low)), int(low + ends[1] * (high - low)))
     along = np.linspace(0, 1, len(z))
-    swell = np.clip(np.sin(np.pi * along), 0, 1) ** 0.7
+    flat = np.clip(np.sin(np.pi * along), 0, 1) ** 0.55  # rises at the ends, and bends little between
     airway = organ_voxels(thorax, TRACHEA)[:, 1].mean()
     edits = []
     for side in [finding.side] if finding.side else ["left", "right"]:
-        lumps = 1 + 0.15 * np.sin(2 * np.pi * (rng.uniform(1.2, 2.2) * along + rng.random()))
-        normal = 34 if side == "left" and not narrow else 22  # the arch of the aorta reaches further to the left
-        wide = (normal * np.interp(along, [0.5, 1], [1, 0.5]) + (7 + 28 * finding.severity) * swell * lumps) / VOXEL_MM
+        wavy = rng.uniform(0.8, 1.15) * (1 + 0.06 * np.sin(2 * np.pi * (rng.uniform(0.8, 1.5) * along + rng.random())))
+        normal = 32 if side == "left" and not narrow else 22  # the arch of the aorta reaches further to the left
+        wide = normal * np.interp(along, [0.4, 1], [1, 0.6]) + (8 + 20 * finding.severity) * flat * wavy
         toward = 1 if side == "left" else -1
         middle = thorax.spine_centre[z, 1]
-        depth = (30 if narrow else 38) / VOXEL_MM * (0.6 + 0.4 * swell)
-        box, weight = _discs(thorax, z, (airway, middle), (depth, wide), 3.0)
+        deep = (20 + 10 * finding.severity) * (0.5 + 0.5 * flat)
+        box, weight = _discs(thorax, z, (airway, middle), (deep / VOXEL_MM, wide / VOXEL_MM), 3.0)
         weight = weight * (toward * (box_grid(box)[2] - middle[:, None, None]) > 0)
         edits.append(Edit(finding, box, (weight * _fillable(thorax)[box]).astype(np.float32), SOFT_TISSUE))
     return edits
@@ -177,16 +190,20 @@ def enlarged_hilum(thorax: Thorax, finding: Finding, rng: np.random.Generator) -
 
 
 def hiatal_hernia(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
-    """Stomach behind the heart: a round wall, fluid below, gas above a level line."""
-    radius = 20 + 16 * finding.severity
+    """Stomach behind the heart, just above the diaphragm: an uneven oval, lying; mostly gas above a level line."""
+    radius = 19 + 15 * finding.severity
     low = thorax.lung_box("left")[0]
-    height = low.start + 0.13 * (low.stop - low.start) + radius / VOXEL_MM
+    height = low.start + 0.2 * (low.stop - low.start) + 0.6 * radius / VOXEL_MM
     spine_y, spine_x = thorax.spine_centre[int(height)]
-    centre = np.array([height, spine_y + 12 + radius / VOXEL_MM, spine_x + rng.uniform(3, 9)], np.float32)
-    box = ball_box(thorax, centre, radius * 1.3)
-    distance = distance_mm(box, centre, (1.0, 0.9, 1.15))
-    outer = within(radius - distance) * (thorax.hu[box] < 150)
-    gas = within(radius - 4 - distance) * (box_grid(box)[0] > centre[0] + rng.uniform(0, 3))
+    centre = np.array([height, spine_y + 12 + 0.75 * radius / VOXEL_MM, spine_x + rng.uniform(5, 12)], np.float32)
+    box = ball_box(thorax, centre, radius * 1.5)
+    lean = rng.uniform(-0.25, 0.25)  # the oval's long axis is seldom level
+    z, y, x = (axis - c for axis, c in zip(box_grid(box), centre, strict=True))
+    round_mm = VOXEL_MM * np.sqrt(((z - lean * x) / rng.uniform(0.85, 0.97)) ** 2 + (y / 0.75) ** 2 + (x / 1.15) ** 2)
+    uneven = round_mm + 0.07 * radius * smooth_noise(round_mm.shape, 24, rng)
+    outer = within(radius - uneven) * (thorax.hu[box] < 150)
+    level = rng.uniform(-0.2, 0.3) * radius / VOXEL_MM if rng.random() < 0.85 else np.inf
+    gas = within(radius - 4 - uneven) * np.clip(z - level + 0.5, 0, 1)
     return [Edit(finding, box, outer.astype(np.float32), (SOFT_TISSUE - 1000.0 * gas).astype(np.float32))]
 
 

@@ -12,6 +12,10 @@ from r2gen_lib.simulation.findings import MIDLINE, Finding
 #: Zones that lie, or mostly show, on one side.
 ZONE_SIDE = {"lingula": "left", "middle lobe": "right", "retrocardiac": "left"}
 
+#: Zones that lie on one side for one finding: clips under the diaphragm are mostly those of a gallbladder taken out,
+#: in the right upper quadrant.
+FINDING_SIDE = {("Surgical Clips", "abdomen"): "right"}
+
 #: Findings and patterns that are on both sides unless something says otherwise.
 USUALLY_BOTH = frozenset(("Flattened Diaphragm", "Enlarged Hilum", "Epicardial Fat", "scattered", "diffuse"))
 
@@ -65,13 +69,15 @@ _BOTH = re.compile(r"\b(bilateral\w*|bibasilar|bibasal|biapical|both)\b")
 def one_side(finding: Finding, codes: Iterable[Finding], study_id: str, seed: int, report: str) -> Finding:
     """The finding with a side; as it is where it has one or needs none.
 
-    In this order: a zone that lies on one side; the report's sentences about the finding; the study's other codes for
-    the same finding; both, where that is usual; a draw from (study, seed, name).
+    In this order: a zone that lies on one side, for any finding or this one (clips in the abdomen: right); the report's
+    sentences about the finding; the study's other codes for the same finding; both, where that is usual; a draw from
+    (study, seed, name).
     """
     if finding.side or finding.name in MIDLINE:
         return finding
     side = (
         ZONE_SIDE.get(finding.zone)
+        or FINDING_SIDE.get((finding.name, finding.zone))
         or side_in_report(finding.name, report)
         or _side_in_codes(finding, codes)
         or ("bilateral" if _usually_both(finding) else "")

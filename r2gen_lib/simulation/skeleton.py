@@ -120,12 +120,12 @@ def bone_voxels(thorax: Thorax, label: int) -> tuple[np.ndarray, np.ndarray]:
 
 @lru_cache(maxsize=2)
 def mineral(thorax: Thorax) -> tuple[Box, np.ndarray]:
-    """Box and weight of all bone: 1 in the sponge inside, which is lost first, down to 0.6 in the cortex."""
+    """Box and weight of all bone: 1 in the sponge inside, which is lost first, down to 0.85 in the cortex."""
     from scipy import ndimage
 
     bone = ndimage.binary_dilation(np.isin(thorax.organ, BONES)) & (thorax.hu > 80)
     box = bounding_box(bone)
-    return box, (bone[box] * np.clip(1.2 - thorax.hu[box] / 1500, 0.6, 1)).astype(np.float32)
+    return box, (bone[box] * np.clip(1.2 - thorax.hu[box] / 1500, 0.85, 1)).astype(np.float32)
 
 
 @lru_cache(maxsize=2)

@@ -30,7 +30,10 @@ def scoliosis(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> lis
 
 
 def kyphosis(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
-    """The thoracic spine bows backwards, the neck comes forward and the chest sinks."""
+    """The thoracic spine bows backwards, the neck comes forward and the chest grows shorter.
+
+    It shortens from below and the volume's lowest planes stay, so that no ray reads beyond what was scanned.
+    """
     z, y, x = coarse_grid(thorax)
     lung = thorax.lung_box("left")[0]
     height = lung.stop - lung.start
@@ -38,11 +41,11 @@ def kyphosis(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list
     hump = np.exp(-(((z - apex) / (0.36 * height)) ** 2))
     neck = sigmoid((z - (lung.start + 0.95 * height)) / (0.07 * height))
     behind = sigmoid((thorax.spine_centre[::COARSE, 0, None, None] + 22 - y) / 7)
-    back_mm, forward_mm, sink_mm = np.array([10, 8, 8]) + finding.severity * np.array([22, 18, 14])
+    back_mm, forward_mm, shorter_mm = np.array([12, 7, 6]) + finding.severity * np.array([22, 17, 12])
     lean = (forward_mm * neck - back_mm * hump * behind) / VOXEL_MM
-    sink = -sink_mm / VOXEL_MM * sigmoid((z - apex) / (0.16 * height))
+    rise = shorter_mm / VOXEL_MM * sigmoid((apex - z) / (0.12 * height)) * np.clip(z / lung.start, 0, 1)
     spine = thoracic_spine(thorax)
-    return [Edit(finding, *spine, shift=(axis, move.astype(np.float32))) for axis, move in ((1, lean), (0, sink))]
+    return [Edit(finding, *spine, shift=(axis, move.astype(np.float32))) for axis, move in ((1, lean), (0, rise))]
 
 
 def degenerative_spine(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
@@ -69,9 +72,10 @@ def _disc(thorax: Thorax, disc: Vertebra, severity: float, rng: np.random.Genera
     forward, leftward = front / disc.depth / radius, left / disc.width / radius
     reach = ahead * np.maximum(forward, 0) ** 2 + np.where(leftward > 0, left_side, right_side) * leftward**2
     reach *= np.clip(1 + 1.4 * forward, 0, 1)  # none towards the spinal canal
-    thick = 1.5 + (2 + 2 * severity) * np.clip(1 - outside / (reach + 0.1), 0, 1)  # beaks, thick at the vertebra
-    spur = within(reach - outside) * within(outside + 3) * within(thick - np.abs(up))
-    plate = (0.25 + 0.35 * severity) * within(1.4 - np.abs(np.abs(up) - 3.8)) * within(-outside)
+    root = np.clip(1 - outside / (reach + 0.1), 0, 1)  # 1 at the vertebra, 0 at the spur's tip
+    beak = 1.0 + (1 + severity) * root - np.abs(np.abs(up) - 1.5 - 3 * root)  # one from each vertebra, bent to the disc
+    spur = within(reach - outside) * within(outside + 3) * within(beak)
+    plate = (0.45 + 0.35 * severity) * within(1.4 - np.abs(np.abs(up) - 3.6)) * within(-outside)
     return box, np.maximum(spur, plate)
 
 
@@ -99,7 +103,7 @@ def _wedge(thorax: Thorax, finding: Finding, body: Vertebra) -> Edit:
     high, roof = body.height, 2.6 * body.height
     box = body.box(thorax, (-high - 2, -body.depth - 2, -body.width - 2), (roof, body.depth + 4, body.width + 2))
     up, front, left = body.frame(box)
-    loss = 2 * high * (0.2 + 0.45 * finding.severity) * np.clip(0.55 + 0.55 * front / body.depth, 0.1, 1)
+    loss = 2 * high * (0.28 + 0.4 * finding.severity) * np.clip(0.55 + 0.55 * front / body.depth, 0.1, 1)
     plate = high - loss
     source = np.where(up < plate, -high + (up + high) * 2 * high / (plate + high),
                       high + (up - plate) * (roof - high) / (roof - plate))  # fmt: skip
@@ -111,7 +115,7 @@ def _wedge(thorax: Thorax, finding: Finding, body: Vertebra) -> Edit:
     near = np.clip(8 * beside + 1, 0, 1)
     inside = within(up + high) * within(plate - up) * np.clip(8 * beside, 0, 1)
     rim = np.exp(-(((plate - up - 2) / 2) ** 2)) + 0.5 * np.exp(-(((up + high - 2) / 2) ** 2))
-    crushed = (250 + 350 * finding.severity) * (1 + 1.5 * rim)  # trabeculae pressed together, most under the plate
+    crushed = (600 + 400 * finding.severity) * (1 + 1.5 * rim)  # trabeculae pressed together, most under the plate
     return added(finding, box, near * (moved - hu) + inside * crushed)
 
 

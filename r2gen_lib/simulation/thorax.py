@@ -21,7 +21,7 @@ from r2gen_lib.errors import SimulationError
 from r2gen_lib.files import atomic_write, cache_dir
 
 VOXEL_MM = 2.0
-VERSION = 4
+VERSION = 5
 FRONT = 20  # voxels of air kept in front of the chest
 
 LOBES = {"left upper": 10, "left lower": 11, "right upper": 12, "right middle": 13, "right lower": 14}
@@ -202,23 +202,30 @@ def _build() -> dict[str, np.ndarray]:
 def _mend(hu: np.ndarray, organ: np.ndarray, lobe: np.ndarray) -> None:
     """Take out, in place, what this patient had: every simulated chest would have it too, a normal one included.
 
-    Found by eye: a mass of 20 x 26 mm in the left lower lobe, and contrast medium left beside the right first ribs.
+    Found by eye: a mass of 20 x 26 mm in the left lower lobe, an airless wedge of 14 mm in the tip of the lingula, and
+    contrast medium left beside the right first ribs.
     """
+    lower, left = (lobe == LOBES["left lower"]), (lobe == LOBES["left lower"]) | (lobe == LOBES["left upper"])
+    _fill_with_air(hu, organ, lobe, np.s_[104:122, 18:39, 101:122], lower, "left lower")
+    _fill_with_air(hu, organ, lobe, np.s_[66:80, 76:91, 134:149], left, "left upper")
+    for box in (np.s_[136:146, 70:81, 34:47], np.s_[140:151, 77:88, 49:64]):
+        hu[box] = np.minimum(hu[box], np.where(np.isin(organ[box], BONES), 350, 80))
+
+
+def _fill_with_air(
+    hu: np.ndarray, organ: np.ndarray, lobe: np.ndarray, box: tuple, lung: np.ndarray, name: str
+) -> None:
+    """Make lung of a lobe, in place, out of the largest dense part of a box that ``lung`` surrounds."""
     from scipy import ndimage
 
-    mass = np.s_[104:122, 18:39, 101:122]
-    inside = ndimage.binary_closing(lobe == LOBES["left lower"], iterations=6)[mass]
-    dense = ndimage.binary_opening((hu[mass] > -700) & inside, iterations=1)
-    parts, count = ndimage.label(dense)
+    inside = ndimage.binary_closing(lung, iterations=6)[box]
+    parts, count = ndimage.label(ndimage.binary_opening((hu[box] > -700) & inside, iterations=1))
     if count:
         largest = np.bincount(parts.ravel())[1:].argmax() + 1
         gone = ndimage.binary_dilation(parts == largest, iterations=3) & inside
         air = -870 + 25 * np.random.default_rng(0).standard_normal(gone.shape)
-        hu[mass] = np.where(gone, air, hu[mass])
-        lobe[mass][gone] = LOBES["left lower"]
-        organ[mass][gone] = LOBES["left lower"]
-    for box in (np.s_[136:146, 70:81, 34:47], np.s_[140:151, 77:88, 49:64]):
-        hu[box] = np.minimum(hu[box], np.where(np.isin(organ[box], BONES), 350, 80))
+        hu[box] = np.where(gone, air, hu[box])
+        lobe[box][gone] = organ[box][gone] = LOBES[name]
 
 
 def _body(hu: np.ndarray) -> np.ndarray:

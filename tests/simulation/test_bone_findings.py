@@ -9,6 +9,7 @@ import pytest
 
 from r2gen_lib.simulation.bone_findings import DRAWERS
 from r2gen_lib.simulation.findings import MIDLINE, Finding
+from r2gen_lib.simulation.geometry import COARSE
 from r2gen_lib.simulation.simulate import simulate
 from r2gen_lib.simulation.skeleton import FIRST_RIB, L2, T1, T12, vertebrae
 from r2gen_lib.simulation.thorax import load_thorax
@@ -81,10 +82,19 @@ def test_scoliosis_bends_the_spine_to_its_convex_side_and_more_when_severe(side,
     assert 11 < towards * bend_mm(0.0) < towards * bend_mm(1.0) < 34
 
 
-def test_kyphosis_moves_the_middle_of_the_spine_back_and_the_head_forward_and_down():
-    (_, lean), (_, sink) = (edit.shift for edit in drawn("Kyphosis", severity=1.0))
+def test_kyphosis_moves_the_middle_of_the_spine_back_the_head_forward_and_the_base_up():
+    (_, lean), (_, rise) = (edit.shift for edit in drawn("Kyphosis", severity=1.0))
     assert lean[20].min() * 2 < -20 < 15 < lean[-1].min() * 2
-    assert sink[-1].max() * 2 < -15 and abs(sink[0]).max() * 2 < 2
+    base = load_thorax().lung_box("left")[0].start // COARSE
+    assert rise[base].min() * 2 > 15 and rise.max() * 2 < 25
+
+
+@pytest.mark.parametrize("severity", [0.3, 1.0])
+def test_kyphosis_reads_nothing_beyond_the_volumes_ends(severity):
+    _, (_, rise) = (edit.shift for edit in drawn("Kyphosis", severity=severity))
+    assert abs(rise[-1]).max() < 0.3 and abs(rise[0]).max() < 0.01  # the last plane would be repeated: streaks
+    read = np.arange(len(rise)) * COARSE - rise[:, 0, 0]
+    assert read.min() >= 0 and read.max() < load_thorax().shape[0] and (np.diff(read) > 0).all()
 
 
 def test_several_ribs_break_in_a_row_when_the_code_says_multiple():
@@ -137,6 +147,28 @@ def test_a_break_shows_where_its_mask_is_and_nowhere_else(name, pattern):
     inside, outside, mask = shown(name, "frontal", pattern=pattern)
     assert inside > 5 and inside > 10 * outside
     assert (np.argwhere(mask > mask.max() / 4)[:, 1] < 112).all()  # the patient's right is on the left
+
+
+@pytest.mark.parametrize("name", BROKEN)
+@pytest.mark.parametrize("severity", [0.3, 0.7])
+def test_a_fresh_break_is_a_gap_between_dense_ends(name, severity):
+    thorax = load_thorax()
+    for seed in range(4):
+        (edit,) = drawn(name, severity=severity, seed=seed)
+        before, after = thorax.hu[edit.box], edit.changed(thorax.hu[edit.box])
+        assert ((before > 150) & (after < 80)).sum() > 25  # bone that left its place
+        assert (after > 1200).sum() > 10
+    pairs = [
+        (simulate(f"p{n}", truth=False), simulate(f"p{n}", [Finding(name, "right", "", severity)])) for n in (1, 5)
+    ]
+    assert all((drawn.picture - plain.picture.astype(int)).max() > 20 for plain, drawn in pairs)
+
+
+def test_a_healed_break_has_callus_and_no_gap():
+    thorax = load_thorax()
+    (edit,) = drawn("Rib Fracture", pattern=("healed",))
+    after = edit.changed(thorax.hu[edit.box])
+    assert after.max() < 1500 and ((thorax.hu[edit.box] < 0) & (after > 400)).sum() > 25
 
 
 def test_osteopenia_takes_contrast_from_all_bone():

@@ -101,6 +101,30 @@ def test_a_paratracheal_mass_is_one_sided_and_high(thorax):
     assert centre(narrow)[2] < centre(wide)[2] and centre(narrow)[0] > centre(wide)[0]
 
 
+def test_a_wide_mediastinum_lies_above_the_heart_with_nearly_straight_borders(thorax):
+    for seed in range(2):
+        simulated = simulate(f"p{seed}", (Finding("Enlarged Mediastinum", severity=0.5),))
+        drawn = simulated.masks[0] > simulated.masks[0].max() / 4
+        rows = np.flatnonzero(drawn.any(1))
+        middle = rows[len(rows) // 4 : -len(rows) // 4]
+        for borders in ([np.flatnonzero(drawn[row])[0] for row in middle],
+                        [np.flatnonzero(drawn[row])[-1] for row in middle]):  # fmt: skip
+            straight = np.polyval(np.polyfit(middle, borders, 1), middle)
+            assert np.abs(borders - straight).max() < 5 and len(middle) > 25  # pixels of 1.3 mm
+        edits = edits_of(thorax, "Enlarged Mediastinum", seed=seed)
+        heart = np.argwhere(thorax.heart)[:, 0]
+        assert min(edit.box[0].start for edit in edits) > np.percentile(heart, 50)
+
+
+def test_the_hernia_is_an_uneven_oval_behind_the_heart(thorax):
+    for seed in range(4):
+        (edit,) = edits_of(thorax, "Hiatal Hernia", seed=seed)
+        tall, wide = (np.ptp(np.flatnonzero((edit.weight > 0.5).any(axes))) for axes in ((1, 2), (0, 1)))
+        assert wide > 1.1 * tall
+        z, y, _ = centre([edit])
+        assert y < np.argwhere(thorax.heart)[:, 1].mean() and abs(z - np.argwhere(thorax.heart)[:, 0].min()) < 15
+
+
 def test_the_hernia_has_gas_above_fluid(thorax):
     (edit,) = edits_of(thorax, "Hiatal Hernia")
     height = np.arange(edit.weight.shape[0])[:, None, None]

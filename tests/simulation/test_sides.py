@@ -48,6 +48,7 @@ def test_zones_on_one_side_and_findings_that_are_usually_on_both():
         "Opacity/lung/lingula": "left",
         "Calcified Granuloma/lung/middle lobe": "right",
         "Opacity/retrocardiac": "left",
+        "Surgical Instruments/abdomen": "right",
         "Diaphragm/flattened": "bilateral",
         "Calcified Granuloma/scattered": "bilateral",
         "Calcified Granuloma/multiple": "bilateral",

@@ -65,6 +65,13 @@ def test_the_thorax_is_clean_of_contrast_medium_and_table():
     assert (thorax.pleura_mm[thorax.lobe == 0] == 0).all() and thorax.pleura_mm.max() > 30
 
 
+def test_the_normal_chest_has_no_mass_and_no_airless_wedge():
+    thorax = load_thorax()
+    for z, y, x in ((113, 28, 111), (74, 84, 141)):
+        around = np.s_[z - 1 : z + 2, y - 1 : y + 2, x - 1 : x + 2]
+        assert thorax.hu[around].max() < -600 and thorax.lobe[around].min() > 0
+
+
 def test_breasts_are_in_front_of_the_chest_and_on_both_sides():
     thorax = load_thorax()
     z, y, x = np.nonzero(thorax.breasts)
