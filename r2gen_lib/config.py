@@ -24,7 +24,8 @@ class VisionConfig:
     ``weights`` is a safetensors file under ``data/`` (our own pretraining); None: they come from the caller.
     ``mean`` and ``std`` are the pixel normalisation, one number a channel. ``views`` are the pictures of a
     study that are read; their encoder outputs are averaged before the projection. ``fit`` is how a picture becomes
-    square: "pad" (nothing is lost) or "crop" (to its middle).
+    square: "pad" (nothing is lost) or "crop" (to its middle). ``stem`` is a timm convolutional network whose first
+    stages take the place of a Swin's patch embedding (``model.stem``); None: the Swin's own.
     """
 
     model_name: str
@@ -35,6 +36,7 @@ class VisionConfig:
     std: tuple[float, ...] = (0.5, 0.5, 0.5)
     views: tuple[str, ...] = ("frontal",)
     fit: str = "pad"
+    stem: str | None = None
 
 
 @dataclass(frozen=True)
@@ -183,8 +185,9 @@ _LAPTOP = Preset(
         model_name="swin_tiny_patch4_window7_224",
         image_size=224,
         model_kwargs=dict(
-            img_size=224, patch_size=8, window_size=7, embed_dim=96, depths=(2, 2, 2), num_heads=(3, 6, 12)
+            img_size=224, patch_size=16, window_size=7, embed_dim=192, depths=(2, 2), num_heads=(6, 12)
         ),
+        stem="efficientnet_lite0",
         weights="weights/vision_laptop.safetensors",
     ),
     language=LanguageConfig("asset:smollm2_gguf", "auto", "eager", _SMOLLM2_135M),

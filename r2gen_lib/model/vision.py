@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import timm
@@ -15,6 +16,7 @@ from r2gen_lib.assets import repository_data
 from r2gen_lib.config import VisionConfig
 from r2gen_lib.errors import AssetError, R2GenError
 from r2gen_lib.model.checkpoint import load_strictly
+from r2gen_lib.model.stem import ConvolutionalStem
 
 
 class VisionEncoder(nn.Module):
@@ -53,6 +55,8 @@ def make_timm(config: VisionConfig) -> nn.Module:
         R2GenError: timm does not know the name or the arguments, or the features are not tokens.
     """
     options = {"img_size": config.image_size, **config.model_kwargs}
+    if config.stem:
+        options["embed_layer"] = partial(ConvolutionalStem, config.stem)
     if options["img_size"] != config.image_size:
         raise R2GenError(
             f"VisionConfig.image_size: found {config.image_size}, but model_kwargs say img_size="

@@ -23,7 +23,7 @@ from r2gen_lib.simulation.thorax import VOXEL_MM, Thorax, load_thorax
 if TYPE_CHECKING:
     from r2gen_lib.data.study import Study
 
-VERSION = 2  # raise it whenever a picture changes: the caches of pictures and features depend on it
+VERSION = 3  # raise it whenever a picture changes: the caches of pictures and features depend on it
 SIZE = 224
 TOKENS = 7
 

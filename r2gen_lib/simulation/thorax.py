@@ -21,8 +21,9 @@ from r2gen_lib.errors import SimulationError
 from r2gen_lib.files import atomic_write, cache_dir
 
 VOXEL_MM = 2.0
-VERSION = 5
+VERSION = 6
 FRONT = 20  # voxels of air kept in front of the chest
+ABOVE = 20  # planes added above the CT's last one, which the beam would leave at the shoulders
 
 LOBES = {"left upper": 10, "left lower": 11, "right upper": 12, "right middle": 13, "right lower": 14}
 TRACHEA = 16
@@ -181,6 +182,8 @@ def _build() -> dict[str, np.ndarray]:
     hu, organ = np.pad(hu[box], front, constant_values=-1000), np.pad(organ[box], front)
     lobe = np.where((organ >= 10) & (organ <= 14), organ, 0).astype(np.uint8)
     _mend(hu, organ, lobe)
+    above = ((0, ABOVE), (0, 0), (0, 0))
+    hu, organ, lobe = _raised(hu), np.pad(organ, above), np.pad(lobe, above)
     pleura = np.zeros(hu.shape, np.float32)
     for lung in ((lobe == 10) | (lobe == 11), lobe >= 12):
         closed = ndimage.binary_closing(lung, iterations=3)
@@ -197,6 +200,13 @@ def _build() -> dict[str, np.ndarray]:
         "pleura_mm": pleura.astype(np.float16),
         "spine_centre": _centre_line(spine),
     }
+
+
+def _raised(hu: np.ndarray) -> np.ndarray:
+    """The volume with ``ABOVE`` planes more: its last one, ever more blurred, so that it ends in no streaks."""
+    from scipy import ndimage
+
+    return np.concatenate([hu, [ndimage.gaussian_filter(hu[-1], 0.8 * (k + 1)) for k in range(ABOVE)]])
 
 
 def _mend(hu: np.ndarray, organ: np.ndarray, lobe: np.ndarray) -> None:

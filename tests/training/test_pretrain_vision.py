@@ -42,7 +42,7 @@ def small(monkeypatch):
     monkeypatch.setattr(
         pretrain_vision, "token_pictures", lambda n, seed, split="train": blobs(n, seed + (split != "train"))
     )
-    return PretrainConfig(pictures=16, held_out=8, epochs=2, teacher_epochs=1, batch_size=8)
+    return PretrainConfig(pictures=16, held_out=8, epochs=2, batch_size=8)
 
 
 def test_a_stopped_run_goes_on_and_ends_with_the_same_weights(small, tmp_path, monkeypatch):
@@ -52,7 +52,7 @@ def test_a_stopped_run_goes_on_and_ends_with_the_same_weights(small, tmp_path, m
     def save_and_stop(path, *arguments):
         save(path, *arguments)
         saves.append(path.name)
-        if saves.count("student.safetensors") == 1:
+        if saves.count("state.safetensors") == 1:
             raise KeyboardInterrupt
 
     monkeypatch.setattr(pretrain_vision, "_save", save_and_stop)
