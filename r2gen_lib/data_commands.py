@@ -9,6 +9,7 @@ from pathlib import Path
 
 from r2gen_lib.data.cleaning import CLEANINGS
 from r2gen_lib.data.study import SPLITS
+from r2gen_lib.data.views import MISSING_VIEW
 from r2gen_lib.errors import R2GenError
 
 
@@ -72,6 +73,8 @@ def data_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--section", default="findings", help=words)
     words = f"how reports are cleaned: {', '.join(CLEANINGS)} (default gentle)"
     p.add_argument("--clean", default="gentle", metavar="NAME", help=words)
+    words = "a study that lacks a view: error, skip it, blank picture, or its other one (default error)"
+    p.add_argument("--missing-view", default="error", choices=MISSING_VIEW, help=words)
 
 
 def studies_of(args: argparse.Namespace) -> list:

@@ -69,7 +69,13 @@ def describe_pictures(
 
 
 def evaluate(
-    model: R2GenGPT, studies: Sequence[Study], train_reports: Sequence[str], folder: Path, **decoding: Any
+    model: R2GenGPT,
+    studies: Sequence[Study],
+    train_reports: Sequence[str],
+    folder: Path,
+    *,
+    text: str = "",
+    **decoding: Any,
 ) -> pd.DataFrame:
     """Write reports for ``studies``, score them with their controls, and keep it all in ``folder``.
 
@@ -79,6 +85,7 @@ def evaluate(
     Args:
         studies: those to describe, from one split.
         train_reports: reports of the training studies, from which the constant report is chosen.
+        text: which text was learnt and is scored ("section findings, cleaning gentle"), kept beside the scores.
 
     Returns:
         The table of ``evaluation.controls.scores_with_controls``.
@@ -94,7 +101,8 @@ def evaluate(
         pd.DataFrame(columns).rename_axis("id").to_csv(temporary)
     scores = scores_with_controls(references, texts, train_reports, wrong)
     with atomic_write(folder / "scores.csv") as temporary:
-        scores.rename_axis("system").to_csv(temporary)
+        scores.rename_axis("system").assign(text=text).to_csv(temporary)
+    title = ", ".join(filter(None, (f"{len(studies)} studies", text)))
     with atomic_write(folder / "scores.png") as temporary:
-        plots.score_bars(scores, title=f"{len(studies)} studies").savefig(temporary)
+        plots.score_bars(scores, title=title).savefig(temporary)
     return scores
