@@ -181,6 +181,8 @@ def _evaluate_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--split", default="test", choices=SPLITS)
     p.add_argument("--limit", type=positive, metavar="N", help="at most N studies (default: all)")
     p.add_argument("--beams", type=positive, metavar="N", help="width of the search (default: the preset's)")
+    words = "processes that read pictures ahead, worth it beside a GPU (default: none)"
+    p.add_argument("--workers", type=positive, default=0, metavar="N", help=words)
     p.add_argument("--out", type=Path, help="folder for reports and scores (default: a new one in runs/)")
 
 
@@ -198,7 +200,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     train_reports = [study.report for study in by_split(studies, "train")]
     out = args.out or _results(args)
     text = f"section {args.section}, cleaning {args.clean}"
-    scores = evaluate(model, chosen, train_reports, out, text=text, **_decoding(args))
+    scores = evaluate(model, chosen, train_reports, out, text=text, workers=args.workers, **_decoding(args))
     pictures = "simulated pictures" if drawn else "the data's own pictures"
     print(f"{len(chosen)} studies of {args.data}, split {args.split}, {pictures}, {text}, checkpoint {args.checkpoint}")
     print(scores.round(4).to_string())

@@ -209,17 +209,19 @@ def test_evaluate_prints_scores_with_controls(monkeypatch, model, tmp_path, caps
     studies = [Study(f"S{n}", split, split, pictures=simulated) for n, split in enumerate(splits)]
     seen = {}
 
-    def evaluate(model, chosen, train_reports, folder, text, **decoding):
-        seen.update(chosen=len(chosen), train=train_reports, folder=folder, decoding=decoding, text=text)
+    def evaluate(model, chosen, train_reports, folder, text, workers, **decoding):
+        seen.update(
+            chosen=len(chosen), train=train_reports, folder=folder, decoding=decoding, text=text, workers=workers
+        )
         return pd.DataFrame({"Bleu_4": [0.1, 0.2]}, index=["model", "constant report"])
 
     monkeypatch.setitem(vars(r2gen_lib), "load_studies", lambda source, **options: studies)
     monkeypatch.setattr("r2gen_lib.describe.evaluate", evaluate)
     draw = "r2gen_lib.simulation.batch.render_pictures"
     monkeypatch.setattr(draw, lambda chosen, view: seen.update(drawn=len(chosen)))
-    assert cli.main(["evaluate", "--limit", "2", "--out", str(tmp_path), "--beams", "1"]) == 0
+    assert cli.main(["evaluate", "--limit", "2", "--out", str(tmp_path), "--beams", "1", "--workers", "2"]) == 0
     expected = {"drawn": 2, "chosen": 2, "train": ["train"], "folder": tmp_path, "decoding": {"num_beams": 1}}
-    assert seen == expected | {"text": "section findings, cleaning gentle"}
+    assert seen == expected | {"text": "section findings, cleaning gentle", "workers": 2}
     out = capsys.readouterr().out
     assert "of openi_sim, split test, simulated pictures, section findings, cleaning gentle" in out
     assert "constant report" in out and model == [cli.DEFAULT_CHECKPOINT]
