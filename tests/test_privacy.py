@@ -172,6 +172,8 @@ def test_nbconvert_makes_no_page_of_them(marked):
     for exporter in (nbconvert.HTMLExporter(config=config), nbconvert.NotebookExporter(config=config)):
         with pytest.raises(PrivacyError, match="mine: the outputs of code cells 2 hold sentences of credentialed"):
             exporter.from_notebook_node(notebook(stream(REPORT)), resources=names)
+        with pytest.raises(PrivacyError, match="mine: code cells 2 ran with credentialed studies"):
+            exporter.from_notebook_node(notebook(data(privacy.MARKER, {"sources": ["own"]})), resources=names)
         page, _ = exporter.from_notebook_node(notebook(stream("fine"), source="my_work()"), resources=names)
         assert "my_work" in page
 
