@@ -81,6 +81,8 @@ def _reader(path: Path) -> tuple[Callable[..., list[Study]], Path]:
     if path.is_dir():
         return _folder_reader(path)
     readers = {".json": load_annotation, ".csv": load_folder_csv, ".tsv": load_folder_csv, ".tgz": load_openi_files}
+    if path.is_file() and path == indiana_table(path.parent, REPORTS):
+        return load_indiana_csv, path.parent
     if path.is_file() and path.suffix.lower() in readers:
         return readers[path.suffix.lower()], path
     found = f"a file of type {path.suffix or 'unknown'}" if path.is_file() else "no such name, file or folder"

@@ -181,6 +181,7 @@ def indiana(root: Path, reports: str = "indiana_reports.csv", projections: str =
 def test_the_indiana_pair_under_whatever_name(tmp_path, names):
     indiana(tmp_path, *names)
     studies = {study.id: study for study in load_studies(tmp_path)}
+    assert list(studies.values()) == load_studies(tmp_path / (names or ["indiana_reports.csv"])[0])
     assert list(studies) == ["CXR1", "CXR2"], "the benchmark's order; CXR3998 has no findings and is not in it"
     assert studies["CXR2"].mesh == ("Cardiomegaly/borderline", "Pulmonary Artery/enlarged")
     assert [(p.view, p.path.is_file()) for p in studies["CXR1"].pictures] == [("frontal", True), ("lateral", True)]
