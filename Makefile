@@ -37,7 +37,8 @@ lint: env
 
 lab: env
 	@$(PY) -m jupyterlab notebooks/00_start_here.ipynb \
-		--FileContentsManager.pre_save_hook=r2gen_lib.privacy.pre_save_check $(ARGS)
+		--FileContentsManager.pre_save_hook=r2gen_lib.privacy.pre_save_check \
+		--Exporter.preprocessors=r2gen_lib.privacy.nbconvert_check $(ARGS)
 
 clean:
 	rm -rf $(VENV)

@@ -17,7 +17,6 @@ from pathlib import Path
 from r2gen_lib import __version__, doctor_command
 from r2gen_lib.config import MODES, PRESETS, PROFILES
 from r2gen_lib.data.study import SPLITS
-from r2gen_lib.data.views import MISSING_VIEW
 from r2gen_lib.data_commands import (
     data_options,
     download,
@@ -141,8 +140,6 @@ def _parameters(args: argparse.Namespace) -> int:
 
 def _train_options(p: argparse.ArgumentParser) -> None:
     data_options(p)
-    words = "a study that lacks a view: error, skip it, blank picture, or its other one (default error)"
-    p.add_argument("--missing-view", default="error", choices=MISSING_VIEW, help=words)
     words = "leave one of the doctor's checks out, by name (repeatable)"
     p.add_argument("--skip-check", action="append", default=[], metavar="NAME", help=words)
     _preset_option(p)
@@ -185,23 +182,27 @@ def _evaluate_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--split", default="test", choices=SPLITS)
     p.add_argument("--limit", type=positive, metavar="N", help="at most N studies (default: all)")
     p.add_argument("--beams", type=positive, metavar="N", help="width of the search (default: the preset's)")
+    words = "processes that read pictures ahead, worth it beside a GPU (default: none)"
+    p.add_argument("--workers", type=positive, default=0, metavar="N", help=words)
     p.add_argument("--out", type=Path, help="folder for reports and scores (default: a new one in runs/)")
 
 
 def _evaluate(args: argparse.Namespace) -> int:
     from r2gen_lib import R2GenGPT
     from r2gen_lib.data.study import by_split
+    from r2gen_lib.data.views import with_views
     from r2gen_lib.describe import evaluate
 
     model = R2GenGPT.from_trained(args.checkpoint)
     studies = studies_of(args)
-    chosen = by_split(studies, args.split)[: args.limit]
-    drawn = draw_simulated(chosen, model.preset.vision.views)
+    views = model.preset.vision.views
+    chosen = with_views(by_split(studies, args.split), views, args.missing_view)[: args.limit]
+    drawn = draw_simulated(chosen, views)
     train_reports = [study.report for study in by_split(studies, "train")]
     out = args.out or _results(args)
-    scores = evaluate(model, chosen, train_reports, out, **_decoding(args))
-    pictures = "simulated pictures" if drawn else "the data's own pictures"
     text = f"section {args.section}, cleaning {args.clean}"
+    scores = evaluate(model, chosen, train_reports, out, text=text, workers=args.workers, **_decoding(args))
+    pictures = "simulated pictures" if drawn else "the data's own pictures"
     print(f"{len(chosen)} studies of {args.data}, split {args.split}, {pictures}, {text}, checkpoint {args.checkpoint}")
     print(scores.round(4).to_string())
     print(f"reports and scores: {out}")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from r2gen_lib.data.cleaning import CLEANINGS
 from r2gen_lib.data.study import SPLITS
+from r2gen_lib.data.views import MISSING_VIEW
 from r2gen_lib.errors import R2GenError
 
 
@@ -67,6 +68,13 @@ def download(args: argparse.Namespace) -> int:
 def data_options(p: argparse.ArgumentParser) -> None:
     words = "the data set: openi_sim, or the file or folder of your own (r2gen doctor says what is wrong with it)"
     p.add_argument("--data", default="openi_sim", metavar="SOURCE", help=words)
+    reading_options(p)
+    words = "a study that lacks a view: error, skip it, blank picture, or its other one (default error)"
+    p.add_argument("--missing-view", default="error", choices=MISSING_VIEW, help=words)
+
+
+def reading_options(p: argparse.ArgumentParser) -> None:
+    """How a data set is read, whatever is done with it then."""
     p.add_argument("--pictures", type=Path, metavar="DIR", help="where its pictures are, if not beside it")
     words = "the target text: findings, impression or both (default findings)"
     p.add_argument("--section", default="findings", help=words)

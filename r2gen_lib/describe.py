@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import torch
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from r2gen_lib.data.dataset import ReportDataset, collate
+from r2gen_lib.data.dataset import ReportDataset, report_loader
 from r2gen_lib.data.images import load_grey, to_pixel_values
 from r2gen_lib.errors import ImageError
 from r2gen_lib.evaluation.controls import scores_with_controls, shuffled
@@ -24,21 +23,26 @@ if TYPE_CHECKING:
 
 
 def describe_studies(
-    model: R2GenGPT, studies: Sequence[Study], batch_size: int = 8, progress: bool = True, **decoding: Any
+    model: R2GenGPT,
+    studies: Sequence[Study],
+    batch_size: int = 8,
+    progress: bool = True,
+    workers: int = 0,
+    **decoding: Any,
 ) -> dict[str, str]:
     """Study id -> the report that ``model`` writes for the study's pictures.
 
-    ``decoding`` overrides fields of the preset's DecodingConfig, such as ``num_beams=1``.
+    ``decoding`` overrides fields of the preset's DecodingConfig, such as ``num_beams=1``; ``workers`` processes read
+    pictures ahead (``data.dataset.report_loader``), which pays where the model is on a GPU.
 
     Raises:
         DataError: no studies, a view is missing, or a picture cannot be read; the message names the study.
     """
     vision = model.preset.vision
     dataset = ReportDataset(studies, vision.image_size, vision.mean, vision.std, vision.views, fit=vision.fit)
-    loader = DataLoader(dataset, batch_size, collate_fn=collate)
     texts: dict[str, str] = {}
     with tqdm(total=len(dataset), unit="report", desc="writing reports", disable=not progress) as bar:
-        for batch in loader:
+        for batch in report_loader(dataset, batch_size, workers):
             reports = model.generate(batch.pixel_values.to(model.device), **decoding)
             texts.update(zip(batch.ids, reports, strict=True))
             bar.update(len(batch))
@@ -69,7 +73,14 @@ def describe_pictures(
 
 
 def evaluate(
-    model: R2GenGPT, studies: Sequence[Study], train_reports: Sequence[str], folder: Path, **decoding: Any
+    model: R2GenGPT,
+    studies: Sequence[Study],
+    train_reports: Sequence[str],
+    folder: Path,
+    *,
+    text: str = "",
+    workers: int = 0,
+    **decoding: Any,
 ) -> pd.DataFrame:
     """Write reports for ``studies``, score them with their controls, and keep it all in ``folder``.
 
@@ -79,6 +90,8 @@ def evaluate(
     Args:
         studies: those to describe, from one split.
         train_reports: reports of the training studies, from which the constant report is chosen.
+        text: which text was learnt and is scored ("section findings, cleaning gentle"), kept beside the scores.
+        workers, decoding: as for ``describe_studies``.
 
     Returns:
         The table of ``evaluation.controls.scores_with_controls``.
@@ -86,7 +99,7 @@ def evaluate(
     from r2gen_lib import plots
 
     references = {study.id: study.report for study in studies}
-    texts = describe_studies(model, studies, **decoding)
+    texts = describe_studies(model, studies, workers=workers, **decoding)
     wrong = {i: texts[other] for i, other in shuffled(references).items()}
     folder.mkdir(parents=True, exist_ok=True)
     columns = {"reference": references, "generated": texts, "shuffled pictures": wrong}
@@ -94,7 +107,8 @@ def evaluate(
         pd.DataFrame(columns).rename_axis("id").to_csv(temporary)
     scores = scores_with_controls(references, texts, train_reports, wrong)
     with atomic_write(folder / "scores.csv") as temporary:
-        scores.rename_axis("system").to_csv(temporary)
+        scores.rename_axis("system").assign(text=text).to_csv(temporary)
+    title = ", ".join(filter(None, (f"{len(studies)} studies", text)))
     with atomic_write(folder / "scores.png") as temporary:
-        plots.score_bars(scores, title=f"{len(studies)} studies").savefig(temporary)
+        plots.score_bars(scores, title=title).savefig(temporary)
     return scores

@@ -8,15 +8,14 @@ import sys
 from pathlib import Path
 
 from r2gen_lib.config import PRESETS
+from r2gen_lib.data_commands import reading_options
 from r2gen_lib.errors import DataError
 
 
 def options(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("source", metavar="SOURCE", help="a data set's name, or the file or folder it is in")
-    parser.add_argument("--pictures", type=Path, metavar="DIR", help="folder that the picture paths are relative to")
-    words = "the target text: findings, impression or both (default findings)"
-    parser.add_argument("--section", default="findings", help=words)
+    reading_options(parser)
     words = "what the data are meant for: its views and report length (default laptop)"
     parser.add_argument("--preset", default="laptop", choices=PRESETS, help=words)
     parser.add_argument("--json", action="store_true", help="print JSON instead of the page")
@@ -36,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
 
     known_checks(args.skip)  # before minutes of reading
     try:
-        studies = load_studies(args.source, pictures=args.pictures, section=args.section)
+        studies = load_studies(args.source, pictures=args.pictures, section=args.section, clean=args.clean)
     except DataError as error:
         return _unreadable(args, error)
     health = examine(studies, args.preset, check_pictures=not args.quick, skip=args.skip)

@@ -12,6 +12,11 @@ Jupyter asks before each save if ``jupyter_server_config.py`` (or the command li
 
     c.FileContentsManager.pre_save_hook = "r2gen_lib.privacy.pre_save_check"
 
+nbconvert before each conversion if ``jupyter_nbconvert_config.py`` has (and JupyterLab's "Save and Export" if the
+server's configuration has)
+
+    c.Exporter.preprocessors = ["r2gen_lib.privacy.nbconvert_check"]
+
 and git before each commit if ``.git/hooks/pre-commit`` (executable) has
 
     git diff --cached --name-only --diff-filter=ACM -z -- '*.ipynb' | xargs -0 -r python -m r2gen_lib.privacy
@@ -166,6 +171,16 @@ def pre_save_check(model: Mapping[str, Any], path: str = "", **_: Any) -> None:
     except Exception as error:  # Jupyter would log it and save
         what = f"{type(error).__name__}: {error}"
         raise HTTPError(500, f"{path}: not saved, as its outputs could not be checked ({what}).") from error
+
+
+def nbconvert_check(notebook: Mapping[str, Any], resources: Mapping[str, Any]) -> tuple[Mapping, Mapping]:
+    """A preprocessor of nbconvert: gives both back as they are.
+
+    Raises:
+        PrivacyError: the outputs show credentialed data, so no HTML, PDF or other file is made of them.
+    """
+    refuse_credentialed_outputs(notebook, resources.get("metadata", {}).get("name") or "notebook")
+    return notebook, resources
 
 
 def check_notebooks(paths: Iterable[str | Path]) -> list[str]:

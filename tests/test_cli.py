@@ -16,6 +16,7 @@ from PIL import Image
 import r2gen_lib
 from r2gen_lib import assets, cli
 from r2gen_lib.config import PRESETS
+from r2gen_lib.data.study import Picture, Study
 from r2gen_lib.errors import CacheError
 from r2gen_lib.model.r2gengpt import R2GenGPT
 
@@ -203,24 +204,46 @@ def test_train_passes_its_options_on(monkeypatch, tmp_path, capsys):
 
 
 def test_evaluate_prints_scores_with_controls(monkeypatch, model, tmp_path, capsys):
-    simulated = (SimpleNamespace(simulated=True),)
+    simulated = (Picture("frontal", simulated=True),)
     splits = ("train", "test", "test", "test")
-    studies = [SimpleNamespace(split=split, report=split, pictures=simulated) for split in splits]
+    studies = [Study(f"S{n}", split, split, pictures=simulated) for n, split in enumerate(splits)]
     seen = {}
 
-    def evaluate(model, chosen, train_reports, folder, **decoding):
-        seen.update(chosen=len(chosen), train=train_reports, folder=folder, decoding=decoding)
+    def evaluate(model, chosen, train_reports, folder, text, workers, **decoding):
+        seen.update(
+            chosen=len(chosen), train=train_reports, folder=folder, decoding=decoding, text=text, workers=workers
+        )
         return pd.DataFrame({"Bleu_4": [0.1, 0.2]}, index=["model", "constant report"])
 
     monkeypatch.setitem(vars(r2gen_lib), "load_studies", lambda source, **options: studies)
     monkeypatch.setattr("r2gen_lib.describe.evaluate", evaluate)
     draw = "r2gen_lib.simulation.batch.render_pictures"
     monkeypatch.setattr(draw, lambda chosen, view: seen.update(drawn=len(chosen)))
-    assert cli.main(["evaluate", "--limit", "2", "--out", str(tmp_path), "--beams", "1"]) == 0
-    assert seen == {"drawn": 2, "chosen": 2, "train": ["train"], "folder": tmp_path, "decoding": {"num_beams": 1}}
+    assert cli.main(["evaluate", "--limit", "2", "--out", str(tmp_path), "--beams", "1", "--workers", "2"]) == 0
+    expected = {"drawn": 2, "chosen": 2, "train": ["train"], "folder": tmp_path, "decoding": {"num_beams": 1}}
+    assert seen == expected | {"text": "section findings, cleaning gentle", "workers": 2}
     out = capsys.readouterr().out
     assert "of openi_sim, split test, simulated pictures, section findings, cleaning gentle" in out
     assert "constant report" in out and model == [cli.DEFAULT_CHECKPOINT]
+
+
+def test_evaluate_takes_a_policy_for_missing_views_before_the_limit(monkeypatch, model, tmp_path, capsys):
+    def study(name, *views):
+        return Study(name, "test", "Clear.", pictures=tuple(Picture(view, Path(f"{name}.png")) for view in views))
+
+    seen = []
+    studies = [study("A", "lateral"), study("B", "frontal"), study("C")]
+    monkeypatch.setitem(vars(r2gen_lib), "load_studies", lambda source, **options: studies)
+    evaluate = lambda model, chosen, *rest, **options: seen.append(chosen) or pd.DataFrame()  # noqa: E731
+    monkeypatch.setattr("r2gen_lib.describe.evaluate", evaluate)
+    line = ["evaluate", "--data", "mine", "--out", str(tmp_path)]
+    assert cli.main(line) == 2 and seen == []
+    assert "2 studies lack a view: A (no frontal), C (no frontal)" in capsys.readouterr().err
+    assert cli.main([*line, "--missing-view", "skip", "--limit", "1"]) == 0
+    assert seen == [[studies[1]]]
+    del studies[2]
+    assert cli.main([*line, "--missing-view", "other"]) == 0
+    assert [s.picture("frontal").path.name for s in seen[1]] == ["A.png", "B.png"]
 
 
 def test_course_runs_what_was_asked_for(monkeypatch, tmp_path):

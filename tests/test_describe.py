@@ -63,10 +63,12 @@ def test_own_pictures_good_and_bad(tmp_path):
 def test_evaluate_keeps_reports_and_scores(tmp_path):
     studies = [study(n) for n in range(6)]
     train_reports = [SENTENCES[0]] * 3 + [SENTENCES[1]]
-    scores = evaluate(Stand(), studies, train_reports, tmp_path / "out")
+    scores = evaluate(Stand(), studies, train_reports, tmp_path / "out", text="section both")
     assert scores.loc["model", "Bleu_4"] == pytest.approx(1, abs=1e-6)
     assert scores.loc["shuffled pictures", "Bleu_4"] < 0.9 and "constant report" in scores.index
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"reports.csv", "scores.csv", "scores.png"}
+    kept = pd.read_csv(tmp_path / "out" / "scores.csv", index_col="system")
+    assert list(kept.text) == ["section both"] * 3 and list(kept.Bleu_4) == pytest.approx(list(scores.Bleu_4))
     table = pd.read_csv(tmp_path / "out" / "reports.csv", index_col="id")
     assert list(table.index) == [s.id for s in studies]
     assert (table["reference"] == table["generated"]).all()

@@ -33,8 +33,8 @@ def data(monkeypatch):
 
 
 def test_one_page_and_status_0(data, capsys, tmp_path):
-    assert doctor(["mine.json", "--pictures", str(tmp_path), "--section", "impression"]) == 0
-    assert data["asked"] == [("mine.json", {"pictures": tmp_path, "section": "impression"})]
+    assert doctor(["mine.json", "--pictures", str(tmp_path), "--section", "impression", "--clean", "none"]) == 0
+    assert data["asked"] == [("mine.json", {"pictures": tmp_path, "section": "impression", "clean": "none"})]
     out = capsys.readouterr().out
     assert out.startswith("2 studies") and "Healthy: " in out and "preset iu_xray" in out
 

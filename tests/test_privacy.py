@@ -8,8 +8,10 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from r2gen_lib import kernel, notebook_files, privacy
+from r2gen_lib import kernel, load_studies, notebook_files, privacy
 from r2gen_lib.assets import checkout
+from r2gen_lib.course import run_course
+from r2gen_lib.data.doctor import examine
 from r2gen_lib.data.study import Study
 from r2gen_lib.errors import PrivacyError
 
@@ -159,6 +161,44 @@ def test_jupyter_does_not_save_what_could_not_be_checked(jupyter, tmp_path, monk
     with pytest.raises(HTTPError, match="could not be checked .OSError: disk on fire"):
         jupyter.save({"type": "notebook", "content": json.loads(nbformat.writes(notebook()))}, "mine.ipynb")
     assert not (tmp_path / "mine.ipynb").exists()
+
+
+def test_nbconvert_makes_no_page_of_them(marked):
+    nbconvert = pytest.importorskip("nbconvert")
+    from traitlets.config import Config
+
+    config = Config({"Exporter": {"preprocessors": ["r2gen_lib.privacy.nbconvert_check"]}})
+    names = {"metadata": {"name": "mine"}}
+    for exporter in (nbconvert.HTMLExporter(config=config), nbconvert.NotebookExporter(config=config)):
+        with pytest.raises(PrivacyError, match="mine: the outputs of code cells 2 hold sentences of credentialed"):
+            exporter.from_notebook_node(notebook(stream(REPORT)), resources=names)
+        with pytest.raises(PrivacyError, match="mine: code cells 2 ran with credentialed studies"):
+            exporter.from_notebook_node(notebook(data(privacy.MARKER, {"sources": ["own"]})), resources=names)
+        page, _ = exporter.from_notebook_node(notebook(stream("fine"), source="my_work()"), resources=names)
+        assert "my_work" in page
+
+
+def test_a_course_run_keeps_nothing_of_them(empty_cache, tmp_path):
+    path, folder = tmp_path / "00_mine.ipynb", tmp_path / "run"
+    nbformat.write(new_notebook(cells=[new_code_cell(IN_KERNEL), new_code_cell(f"print({REPORT!r})")]), path)
+    with pytest.raises(PrivacyError, match=r"00_mine\.ipynb: code cells 1, 2 ran with credentialed studies"):
+        run_course([path], folder, "ci", say=lambda line: None)
+    kept = [file for file in folder.rglob("*") if file.is_file()]
+    assert not any(b"widget" in file.read_bytes() for file in kept) and not list(folder.glob("*.html"))
+
+
+def test_nothing_is_sent_anywhere(empty_cache, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise AssertionError("a connection was opened")
+
+    for name in ("connect", "connect_ex", "sendto"):
+        monkeypatch.setattr(f"socket.socket.{name}", refuse)
+    entry = {"id": "a", "subject_id": 10000032, "report": REPORT, "image_path": ["p10/p10000032/s50414267/a.jpg"]}
+    (tmp_path / "annotation.json").write_text(json.dumps({"train": [entry], "val": [entry | {"id": "b"}], "test": []}))
+    studies = load_studies(tmp_path)
+    assert all(study.credentialed for study in studies)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    examine(studies, "mimic_cxr", progress=False)  # its tokenizer is not on this machine, and is not fetched
 
 
 def test_the_check_for_git(empty_cache, tmp_path):

@@ -9,19 +9,20 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from r2gen_lib.data.faults import Faults, quoted
-from r2gen_lib.data.records import VIEW_WORDS, Record, Target, picture_folder, to_studies, view_in_order
+from r2gen_lib.data.mimic_tables import read_positions, table_in
+from r2gen_lib.data.records import LOG, Record, Target, picture_folder, to_studies, view_in_order
 from r2gen_lib.data.safe_paths import inside
 from r2gen_lib.data.study import SPLITS, Picture, Study
-from r2gen_lib.data.tables import read_table
+from r2gen_lib.data.views import VIEW_WORDS
 from r2gen_lib.errors import DataError
 
-_METADATA = ("mimic-cxr-2.0.0-metadata.csv.gz", "mimic-cxr-2.0.0-metadata.csv")
 _MIMIC_PATH = re.compile(r"(?:^|/)p\d\d/p(\d{8})/s\d{8}/")
+_MIMIC_GROUP = re.compile(r"p\d\d(?=/)")
 _IU_XRAY_ID = re.compile(r"CXR\d+_IM-")
 _KINDS = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
 
@@ -43,18 +44,19 @@ def load_annotation(
 
     Views are not in the file. With two pictures the first is called frontal and the second lateral, as in IU-Xray.
     The MIMIC-CXR file has an entry *a picture*, lateral ones included, so its views come from ``metadata`` where that
-    is there; without it every picture is called frontal, as the R2Gen project takes it.
+    is there; without it every picture is called frontal, as the R2Gen project takes it, and the log says so.
 
     Args:
         path: ``annotation.json``.
-        pictures: the folder that ``image_path`` is relative to; by default ``images`` beside the file, else the file's
-            own folder.
+        pictures: the folder that ``image_path`` is relative to, or PhysioNet's, whose ``files`` is that; by default
+            ``images`` beside the file, else the file's own folder.
         section: ``"findings"`` or ``"report"``.
         clean: a cleaning by name, or a function; applied to the target text only.
         missing: ``"error"``, or ``"skip"`` to leave out studies whose report is empty.
         credentialed: whether the studies are under a use agreement. None: yes if an entry has a ``subject_id`` or a
             path like MIMIC-CXR's.
-        metadata: PhysioNet's ``mimic-cxr-2.0.0-metadata.csv``; by default the one beside ``path``, if there.
+        metadata: PhysioNet's ``mimic-cxr-2.0.0-metadata.csv``; by default the one beside ``path``, in the picture
+            folder or beside that, if there.
 
     Raises:
         DataError: not such a JSON file; a split is missing (the message names the keys found); entries without id,
@@ -63,13 +65,21 @@ def load_annotation(
     """
     target, path = Target(section, clean, missing), Path(path)
     root = picture_folder(pictures, path.parent, ("images",))
-    lists, views = _read(path), _views(path.parent, metadata)
+    lists = _read(path)
+    views = _views(metadata, (path.parent, root, root.parent))
+    root = _with_groups(root, lists)
     faults, records = Faults(path), []
     for split in SPLITS:
         for index, entry in enumerate(lists[split]):
             with faults.collecting():
                 records.append(_record(entry, split, f"{split}[{index}]", root, views, target))
     mimic = any(record.patient for record in records)
+    if mimic and not views and all(len(record.pictures) == 1 for record in records):
+        LOG.warning(
+            "%s: no mimic-cxr-2.0.0-metadata.csv beside it or its pictures, so every picture is called frontal, the "
+            "lateral ones too.",
+            path.name,
+        )
     return to_studies(
         records,
         faults,
@@ -181,11 +191,19 @@ def _kind(value: Any) -> str:
     return _KINDS.get(type(value), "a number")
 
 
-def _views(beside: Path, metadata: str | Path | None) -> dict[str, str]:
+def _views(metadata: str | Path | None, folders: Iterable[Path]) -> dict[str, str]:
     """Picture's file name without suffix -> view, from PhysioNet's metadata; empty where there is none."""
-    if metadata is None:
-        metadata = next((beside / name for name in _METADATA if (beside / name).is_file()), None)
-    if metadata is None:
-        return {}
-    rows = read_table(metadata, ("dicom_id", "ViewPosition"))
-    return {row["dicom_id"]: VIEW_WORDS.get(row["ViewPosition"].lower(), "other") for row in rows}
+    table = metadata or next(filter(None, (table_in(folder, "metadata") for folder in folders)), None)
+    positions = read_positions(Path(table)) if table else {}
+    return {dicom: VIEW_WORDS.get(position.lower(), "other") for dicom, position in positions.items()}
+
+
+def _with_groups(root: Path, lists: Mapping[str, list]) -> Path:
+    """``root``, or PhysioNet's folder ``files`` in it, if that holds the ``p10`` to ``p19`` that paths begin with."""
+    for entry in (entry for split in SPLITS for entry in lists[split][:1] if isinstance(entry, dict)):
+        paths = entry.get("image_path")
+        first = paths[0] if isinstance(paths, list) and paths and isinstance(paths[0], str) else ""
+        group = _MIMIC_GROUP.match(first.replace("\\", "/"))
+        if group and not (root / group[0]).is_dir() and (root / "files" / group[0]).is_dir():
+            return root / "files"
+    return root

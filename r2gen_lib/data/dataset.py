@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from r2gen_lib.data.images import check_fit, normalise, to_square
 from r2gen_lib.data.picture_cache import PictureCache
@@ -125,8 +125,20 @@ def square_view(
         raise type(error)(message if study.id in message else f"study {study.id}: {message}") from error
 
 
+def report_loader(dataset: ReportDataset, batch_size: int, workers: int = 0) -> DataLoader:
+    """The batches of a dataset, in its order.
+
+    Args:
+        dataset: what is read.
+        batch_size: studies a batch; the last one may be smaller.
+        workers: processes that read ahead. Each has one thread and the lowest claim on the cores, so that the model
+            is not slowed down; 0 reads in this process.
+    """
+    return DataLoader(dataset, batch_size, collate_fn=collate, num_workers=workers, worker_init_fn=worker_init)
+
+
 def worker_init(worker_id: int) -> None:
-    """Give it to a ``DataLoader`` as ``worker_init_fn``: the worker has one thread and yields cores to training."""
+    """For a ``DataLoader`` of one's own, as ``worker_init_fn``: one thread, and cores are left to training."""
     torch.set_num_threads(1)
     if hasattr(os, "nice"):  # not on Windows
         os.nice(10)

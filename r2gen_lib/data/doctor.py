@@ -97,9 +97,10 @@ def _examine(
     limit = preset.optim.max_report_tokens
     tokens = [n + 1 for n in counter.count([study.report for study in studies])]  # + 1: the end is a token too
     long = [study for study, n in zip(studies, tokens, strict=True) if n > limit]
+    within, across = _repeated(studies)
     findings = [
         *_split_checks(studies),
-        *_report_checks(studies),
+        *_report_checks(studies, within, across),
         *check("long_reports", _ids(long), f"reports are longer than the {limit} tokens that are learnt"),
         *_picture_checks(studies, preset, survey),
     ]
@@ -107,7 +108,7 @@ def _examine(
     views = " and ".join(preset.vision.views)
     return Health(
         title=f"{len(studies):,} studies ({sources}); preset {preset.name} reads {views} pictures, {limit} tokens",
-        counts=_counts(studies, long, limit),
+        counts=_counts(studies, across, long, limit),
         notes=(_length_note(tokens, counter), _code_note(studies), _picture_note(survey), *_credentialed_note(studies)),
         findings=tuple(findings),
         skipped=skip,
@@ -139,9 +140,9 @@ def _with_splits(places: dict[str, Collection[str]]) -> list[str]:
     return [f"{key} ({', '.join(s for s in SPLITS if s in splits)})" for key, splits in places.items()]
 
 
-def _report_checks(studies: list[Study]) -> list[Check]:
+def _report_checks(studies: list[Study], within: list[Study], across: list[Study]) -> list[Check]:
+    """``within`` and ``across`` are what ``_repeated`` found."""
     empty = [study for study in studies if not study.report.strip()]
-    within, across = _repeated(studies)
     return [
         *check("empty_reports", _ids(empty), "reports are empty"),
         *check("duplicate_reports", _ids(within), "reports are, word for word, another's of the same split"),
@@ -183,8 +184,8 @@ def _ids(studies: list[Study]) -> list[str]:
     return [study.id for study in studies]
 
 
-def _counts(studies: list[Study], long: list[Study], limit: int) -> dict[str, dict[str, int]]:
-    """The rows of the page."""
+def _counts(studies: list[Study], in_train: list[Study], long: list[Study], limit: int) -> dict[str, dict[str, int]]:
+    """The rows of the page; ``in_train`` are studies of val and test whose report train has, ``long`` those cut."""
 
     def row(keep: Callable[[Study], bool]) -> dict[str, int]:
         return _by_split([study for study in studies if keep(study)])
@@ -198,7 +199,7 @@ def _counts(studies: list[Study], long: list[Study], limit: int) -> dict[str, di
         if any(picture.view == view for study in studies for picture in study.pictures):
             rows[f"with a {view} picture"] = row(lambda s, view=view: any(p.view == view for p in s.pictures))
     rows["without any picture"] = row(lambda study: not study.pictures)
-    rows["reports that stand in train"] = _by_split(_repeated(studies)[1])
+    rows["reports that stand in train"] = _by_split(in_train)
     rows[f"reports over {limit} tokens"] = _by_split(long)
     if _are_coded(studies):
         rows["coded normal"] = row(lambda study: study.mesh == ("normal",))

@@ -6,7 +6,7 @@ The columns, in any order and with any of the usual delimiters:
   ``frontal`` and ``lateral``: both views in one row.
 - ``report``: the text. Or ``findings`` and ``impression`` (and ``comparison``, ``indication``, ``technique``).
 - ``id``: optional with one row a study; without it the id is the first picture's path without its suffix.
-- ``view``: optional, beside ``picture``: frontal, lateral, other, or PA, AP, LL, RL.
+- ``view``: optional, beside ``picture``: frontal, lateral, other, or a ViewPosition (PA, AP, LATERAL, LL, RL).
 - ``split``: optional: train, val or test.
 - ``patient``: optional, and worth having: without it two studies of one person may fall into two splits.
 """
@@ -20,10 +20,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from r2gen_lib.data.faults import Faults, quoted
-from r2gen_lib.data.records import LOG, VIEW_WORDS, Record, Target, picture_folder, to_studies, view_in_order
+from r2gen_lib.data.records import LOG, Record, Target, picture_folder, to_studies, view_in_order
 from r2gen_lib.data.safe_paths import inside
 from r2gen_lib.data.study import SPLITS, Picture, Study
-from r2gen_lib.data.tables import Row, read_table
+from r2gen_lib.data.tables import Row, header_of, read_table
+from r2gen_lib.data.views import VIEW_WORDS
 from r2gen_lib.errors import DataError
 
 _PICTURES = ("picture", "frontal", "lateral")
@@ -81,6 +82,12 @@ def load_folder_csv(
         places = ", ".join(f"{split} {counts[split]}" for split in SPLITS)
         LOG.warning("%s: no column 'split': split by a hash, about 80/10/10: %s.", path.name, places)
     return studies
+
+
+def own_tables(folder: Path) -> list[Path]:
+    """The files in ``folder`` that ``load_folder_csv`` reads, by their columns."""
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in (".csv", ".tsv"))
+    return [path for path in paths if (header := header_of(path)) & {*_PICTURES} and header & {*_TARGETS}]
 
 
 def hash_split(key: str) -> str:
@@ -164,6 +171,6 @@ def _view(row: Row, index: int, place: str) -> str:
         return view_in_order(index)
     if row["view"].lower() not in VIEW_WORDS:
         raise DataError(
-            f"{place}: its view is {quoted(row['view'])}, expected frontal, lateral, other, PA, AP, LL or RL."
+            f"{place}: its view is {quoted(row['view'])}, expected one of {', '.join(VIEW_WORDS)}. Correct it."
         )
     return VIEW_WORDS[row["view"].lower()]

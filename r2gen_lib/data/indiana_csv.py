@@ -14,13 +14,15 @@ from pathlib import Path
 from r2gen_lib import assets
 from r2gen_lib.data.faults import Faults, quoted
 from r2gen_lib.data.openi import read_split_table
-from r2gen_lib.data.records import LOG, VIEW_WORDS, Record, Target, picture_folder, to_studies
+from r2gen_lib.data.records import LOG, Record, Target, picture_folder, to_studies
 from r2gen_lib.data.safe_paths import inside
 from r2gen_lib.data.study import Picture, Study
-from r2gen_lib.data.tables import Row, read_table
+from r2gen_lib.data.tables import Row, header_of, read_table
+from r2gen_lib.data.views import VIEW_WORDS
 from r2gen_lib.errors import DataError
 
 REPORTS, PROJECTIONS = "indiana_reports.csv", "indiana_projections.csv"
+_COLUMNS = {REPORTS: {"uid", "mesh", "findings", "impression"}, PROJECTIONS: {"uid", "filename", "projection"}}
 _PICTURES = ("images/images_normalized", "images_normalized", "images")
 _SECTIONS = ("comparison", "indication", "findings", "impression")
 _UID = re.compile(r"(?:CXR)?0*(\d+)", re.IGNORECASE)
@@ -38,7 +40,7 @@ def load_indiana_csv(
     """The studies of the Indiana CSV pair that a split table names, in the table's order. Pictures are not opened.
 
     Args:
-        root: the folder with both files.
+        root: the folder with both files; under other names they are known by their columns.
         pictures: the folder of the pictures; by default ``images/images_normalized``, ``images_normalized`` or
             ``images`` in ``root``, the first that is there, else ``root``.
         split_table: CSV with the columns ``study`` (12 or CXR12) and ``split``; by default the IU-Xray benchmark's own
@@ -58,9 +60,10 @@ def load_indiana_csv(
     """
     target, root = Target(section, clean, missing), Path(root)
     splits = _splits(split_table)
-    rows = read_table(root / REPORTS, ("uid", "MeSH", "findings", "impression"), optional=("comparison", "indication"))
+    reports = indiana_table(root, REPORTS)
+    rows = read_table(reports, ("uid", "MeSH", "findings", "impression"), optional=("comparison", "indication"))
     views = _pictures(root, picture_folder(pictures, root, _PICTURES), splits)
-    faults, found, unnamed = Faults(root / REPORTS), {}, 0
+    faults, found, unnamed = Faults(reports), {}, 0
     for row in rows:
         with faults.collecting():
             study_id = _study_id(row["uid"], f"line {row.line}")
@@ -75,6 +78,15 @@ def load_indiana_csv(
     lacking = [study_id for study_id in splits if study_id not in found]
     _tell(faults, unnamed, lacking, target)
     return to_studies([found[key] for key in splits if key in found], faults, target, source="indiana_csv")
+
+
+def indiana_table(root: Path, name: str) -> Path:
+    """``root / name``, or where that is missing the one CSV file in ``root`` that has its columns."""
+    if not (root / name).is_file():
+        fitting = [path for path in sorted(root.glob("*.csv")) if _COLUMNS[name] <= header_of(path)]
+        if len(fitting) == 1:
+            return fitting[0]
+    return root / name
 
 
 def _splits(table: str | Path | None) -> dict[str, str]:
@@ -109,8 +121,9 @@ def _record(row: Row, study_id: str, split: str, pictures: tuple[Picture, ...]) 
 
 def _pictures(root: Path, folder: Path, wanted: Collection[str]) -> dict[str, tuple[Picture, ...]]:
     """Study id -> its pictures, frontal ones first, each view in the order of the file."""
-    faults, found = Faults(root / PROJECTIONS), {}
-    for row in read_table(root / PROJECTIONS, ("uid", "filename", "projection")):
+    projections = indiana_table(root, PROJECTIONS)
+    faults, found = Faults(projections), {}
+    for row in read_table(projections, ("uid", "filename", "projection")):
         where = f"line {row.line}"
         with faults.collecting():
             study_id = _study_id(row["uid"], where)

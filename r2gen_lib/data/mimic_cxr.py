@@ -24,9 +24,8 @@ from r2gen_lib.data.mimic_sections import mimic_sections
 from r2gen_lib.data.mimic_tables import TableStudy, find_table, read_tables
 from r2gen_lib.data.records import LOG, Record, Target, to_studies
 from r2gen_lib.data.study import Picture, Study
+from r2gen_lib.data.views import FRONTAL_POSITIONS, LATERAL_POSITIONS
 from r2gen_lib.errors import DataError
-
-LATERAL_POSITIONS = ("LATERAL", "LL")
 
 _GROUP = re.compile(r"p\d\d")
 _SUFFIXES = (".jpg", ".png", ".dcm")
@@ -41,7 +40,7 @@ def load_mimic_cxr(
     section: str = "findings",
     clean: str | Callable[[str], str] = "gentle",
     missing: str = "skip",
-    views: Sequence[str] = ("PA", "AP"),
+    views: Sequence[str] = FRONTAL_POSITIONS,
     limit: int | None = None,
 ) -> list[Study]:
     """The studies of a local copy of MIMIC-CXR, with the official split.
@@ -57,8 +56,8 @@ def load_mimic_cxr(
         clean: a cleaning's name, or a function of one text.
         missing: ``"error"``, or ``"skip"`` to leave out studies without a report file or without that text (about a
             third of MIMIC-CXR's reports have no findings) and log how many.
-        views: the ViewPositions that count as frontal, the preferred one first. LATERAL and LL are lateral, whatever
-            else there is becomes ``"other"``.
+        views: the ViewPositions that count as frontal, the preferred one first. ``views.LATERAL_POSITIONS`` are
+            lateral, whatever else there is (LAO, SWIMMERS, PA LLD, none) becomes ``"other"``.
         limit: at most so many studies of each split, the first ones; the reports of the others aren't read, which
             otherwise takes minutes.
 

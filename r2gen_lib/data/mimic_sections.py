@@ -17,10 +17,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from r2gen_lib.data.reports import choose_section
-
-__all__ = ["MIMIC_SECTIONS", "ReportPart", "choose_section", "mimic_sections", "report_parts"]
-
 # Section -> its headings, tried in this order; " " stands for blanks, "~" for blanks that may be absent.
 _HEADINGS = {
     "wet_read": r"wet(?: |-)?reads?(?: version #?\d+)?|provisional findings(?: and)? impression|pfi"

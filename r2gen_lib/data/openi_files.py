@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from r2gen_lib.errors import DataError
 
 # Where a picture is there in several formats, the first of these is taken.
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".dcm")
+_LOOKED_AT = 100_000  # files and folders, in the search for one XML file
 _DOWNLOAD = "Open-i offers NLMCXR_reports.tgz; r2gen_lib.data.download.download_openi fetches it."
 
 
@@ -73,6 +75,28 @@ def load_openi_files(
     return to_studies(records, faults, target, source="openi")
 
 
+def holds_openi_reports(root: Path) -> bool:
+    """Whether a folder has Open-i's archive of reports, or an XML file in any depth.
+
+    Folders are searched level by level, up to the first such file or 100,000 others.
+    """
+    if _archives(root):
+        return True
+    pending, seen = deque([os.fspath(root)]), 0
+    while pending and seen < _LOOKED_AT:
+        try:
+            with os.scandir(pending.popleft()) as entries:
+                for entry in entries:
+                    seen += 1
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(entry.path)
+                    elif entry.name.lower().endswith(".xml") and not entry.name.startswith("."):
+                        return True
+        except OSError:  # may not be listed: whoever reads the files says so
+            continue
+    return False
+
+
 def read_openi_folder(root: Path, faults: Faults) -> dict[str, OpeniRecord]:
     """Study id -> record, from every XML file of a folder or an archive; what is wrong with a file goes to ``faults``.
 
@@ -105,10 +129,14 @@ def _xml_files(root: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
         paths = [path for path in _files(root) if path.suffix.lower() == ".xml"]
         yield from ((str(path.relative_to(root)), lambda path=path: _read_small(path)) for path in paths)
         if not paths:
-            archives = sorted(path for path in root.glob("*.tgz") if "report" in path.name.lower())
+            archives = _archives(root)
     for archive in archives:
         for name, xml in archive_xml(archive, "Download it again."):
             yield name, lambda xml=xml: xml
+
+
+def _archives(root: Path) -> list[Path]:
+    return sorted(path for path in root.glob("*.tgz") if "report" in path.name.lower())
 
 
 def _read_small(path: Path) -> bytes:

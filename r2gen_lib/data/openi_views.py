@@ -24,10 +24,9 @@ from pathlib import Path
 
 from r2gen_lib import assets
 from r2gen_lib.data.tables import read_table
+from r2gen_lib.data.views import VIEW_WORDS
 from r2gen_lib.errors import AssetError
 
-_LATERAL = ("LL", "RL", "LATERAL", "LARGE LATERAL", "LAT")
-_FRONTAL = ("PA", "AP")
 _STUDY_TWICE = re.compile(r"CXR(\d+)_\1_")
 _SERIES_LATERAL = re.compile(r"\blat(eral)?\b", re.IGNORECASE)
 _SERIES_FRONTAL = re.compile(r"\b(pa|ap|frontal)\b", re.IGNORECASE)
@@ -61,9 +60,9 @@ def known_views() -> Mapping[str, str]:
 
 def header_view(position: str, series: str = "") -> str:
     """``"lateral"``, ``"frontal?"`` or ``""`` (not said) from a DICOM ViewPosition, else from its SeriesDescription."""
-    position = position.strip().upper()
-    if position in _LATERAL or position in _FRONTAL:
-        return "lateral" if position in _LATERAL else "frontal?"
+    view = VIEW_WORDS.get(position.strip().lower())
+    if view in ("frontal", "lateral"):
+        return "lateral" if view == "lateral" else "frontal?"
     said_lateral, said_frontal = _SERIES_LATERAL.search(series), _SERIES_FRONTAL.search(series)
     if bool(said_lateral) == bool(said_frontal):  # neither, or "PA and lateral" for both pictures
         return ""

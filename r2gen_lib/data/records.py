@@ -18,13 +18,6 @@ from r2gen_lib.errors import DataError
 
 LOG = logging.getLogger("r2gen_lib")
 
-#: What tables call a view, in lower case -> our word; MIMIC-CXR's ViewPosition among them.
-VIEW_WORDS: Mapping[str, str] = {
-    **dict.fromkeys(("frontal", "pa", "ap"), "frontal"),
-    **dict.fromkeys(("lateral", "ll", "rl"), "lateral"),
-    "other": "other",
-}
-
 
 @dataclass(frozen=True)
 class Record:

@@ -17,6 +17,7 @@ from r2gen_lib.errors import DataError
 DELIMITERS = (",", ";", "\t", "|")
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _SHOWN_COLUMNS = 12
+_BEGINNING = 1 << 16  # bytes
 _NO_RECORD: tuple[int, list[str]] = (1, [])
 _SAVE_AGAIN = "Save it again as 'CSV UTF-8'."
 
@@ -74,6 +75,26 @@ def read_table(path: str | Path, required: Sequence[str | Sequence[str]], *, opt
     return rows
 
 
+def header_of(path: str | Path) -> set[str]:
+    """The column names of a table in lower case, from the beginning of the file; none if it cannot be read.
+
+    For recognising a file, not for reading it: nothing is checked.
+    """
+    try:
+        with open(path, "rb") as stream:
+            raw = stream.read(_BEGINNING)
+    except OSError:
+        return set()
+    lines = (line for line in raw.decode(_encoding(raw), errors="ignore").splitlines() if line.strip())
+    first = next(lines, "")
+    headers = [next(csv.reader([first], delimiter=sign, skipinitialspace=True), []) for sign in DELIMITERS]
+    return {_key(cell) for cell in max(headers, key=len)}
+
+
+def _encoding(raw: bytes) -> str:
+    return "utf-16" if raw.startswith(_UTF16) else "utf-8-sig"
+
+
 def _text_of(path: Path) -> str:
     """The whole file, unzipped and decoded."""
     try:
@@ -88,7 +109,7 @@ def _text_of(path: Path) -> str:
     if raw.startswith(b"PK\x03\x04"):
         raise DataError(f"{path}: found a zip file or an Excel workbook, expected a text table. {_SAVE_AGAIN}")
     try:
-        text = raw.decode("utf-16" if raw.startswith(_UTF16) else "utf-8-sig")
+        text = raw.decode(_encoding(raw))
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise DataError(

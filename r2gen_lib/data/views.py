@@ -1,4 +1,6 @@
-"""What happens to a study that lacks a view the model reads: a policy with a name, applied before anything else.
+"""The words for views, and what happens to a study that lacks a view the model reads.
+
+That is a policy with a name, applied before anything else:
 
 ``"error"``   stop and say which studies.
 ``"skip"``    leave those studies out, and log how many.
@@ -9,7 +11,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +19,15 @@ import numpy as np
 from r2gen_lib.data.study import Picture, Study
 from r2gen_lib.errors import DataError
 
+FRONTAL_POSITIONS = ("PA", "AP")
+#: What DICOM headers and tables made from them call a lateral picture.
+LATERAL_POSITIONS = ("LATERAL", "LL", "RL", "LAT", "LARGE LATERAL")
+#: What a table or a DICOM ViewPosition calls a view, in lower case -> our word.
+VIEW_WORDS: Mapping[str, str] = {
+    **{word: word for word in ("frontal", "lateral", "other")},
+    **{position.lower(): "frontal" for position in FRONTAL_POSITIONS},
+    **{position.lower(): "lateral" for position in LATERAL_POSITIONS},
+}
 MISSING_VIEW = ("error", "skip", "blank", "other")
 _CONSEQUENCE = {
     "skip": "and are left out",

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch.utils.data import DataLoader, Dataset
 
-from r2gen_lib.data.dataset import Batch, ReportDataset, collate, worker_init
+from r2gen_lib.data.dataset import Batch, ReportDataset, collate, report_loader
 from r2gen_lib.data.picture_cache import PictureCache
 from r2gen_lib.data.study import Picture, Study
 from r2gen_lib.errors import DataError, ImageError
@@ -40,7 +39,7 @@ def test_an_item_holds_the_asked_views_in_the_asked_order(studies):
 @pytest.mark.parametrize("workers", [0, 2])
 def test_batches_keep_order_and_pair_pictures_with_reports(studies, workers):
     data = ReportDataset(studies, image_size=16, mean=0.0, std=1.0)
-    batches = list(DataLoader(data, batch_size=2, collate_fn=collate, num_workers=workers))
+    batches = list(report_loader(data, 2, workers))
     assert [len(batch) for batch in batches] == [2, 2, 1]
     assert [i for batch in batches for i in batch.ids] == ["S0", "S1", "S2", "S3", "S4"]
     assert batches[0].pixel_values.shape == (2, 1, 3, 16, 16)
@@ -109,7 +108,7 @@ def test_the_cache_changes_no_number(studies, tmp_path, workers, fit):
     plain = [ReportDataset(studies, 16, 0.3, 0.2, views, fit=fit)[i]["pixel_values"] for i in range(5)]
     cache = PictureCache(16, fit, folder=tmp_path / "cache")
     cached = ReportDataset(studies, 16, 0.3, 0.2, views, fit=fit, cache=cache)
-    loader = DataLoader(cached, 2, collate_fn=collate, num_workers=workers, worker_init_fn=worker_init)
+    loader = report_loader(cached, 2, workers)
     for _ in range(2):
         assert torch.equal(torch.cat([batch.pixel_values for batch in loader]), torch.stack(plain))
     assert (cache.folder / "pixels.u8").stat().st_size >= 10 * 16 * 16
@@ -130,19 +129,20 @@ def test_the_cache_is_for_files_and_for_the_same_preprocessing(studies, tmp_path
         ReportDataset([missing], 16, cache=cache)[0]
 
 
-class Threads(Dataset):
-    def __len__(self) -> int:
-        return 1
+class Threads(ReportDataset):
+    """Says in each item's report what the process that made it may use."""
 
-    def __getitem__(self, index: int) -> list[int]:
-        return [torch.get_num_threads(), os.nice(0)]
+    def __getitem__(self, index: int) -> dict:
+        return super().__getitem__(index) | {"report": (torch.get_num_threads(), os.nice(0))}
 
 
 @pytest.mark.skipif(not hasattr(os, "nice"), reason="Windows has no niceness")
-def test_workers_leave_the_cores_to_training():
-    before = os.nice(0)
-    loader = DataLoader(Threads(), batch_size=None, num_workers=1, worker_init_fn=worker_init)
-    assert list(loader) == [[1, min(before + 10, 19)]] and os.nice(0) == before
+def test_workers_leave_the_cores_to_training(studies):
+    before = torch.get_num_threads(), os.nice(0)
+    data = Threads(studies[:3], image_size=16)
+    for workers, claims in ((2, (1, min(before[1] + 10, 19))), (0, before)):
+        assert [report for batch in report_loader(data, 1, workers) for report in batch.reports] == [claims] * 3
+    assert (torch.get_num_threads(), os.nice(0)) == before
 
 
 def test_items_of_different_shapes_are_refused(studies):

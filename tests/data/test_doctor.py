@@ -161,6 +161,21 @@ def test_pictures_that_cannot_be_read_or_show_nothing(tmp_path):
     assert all("\n" not in bad.detail and bad.detail for bad in health.bad_pictures)
 
 
+def test_thousands_of_bad_files_are_one_line_a_fault(tmp_path, capfd, caplog):
+    whole = write_picture(tmp_path / "whole.png", 1).read_bytes()
+    contents = (b"", whole[:60], b"<html>log in</html>", b"not a picture")  # empty, cut short, mislabelled
+    files = [tmp_path / f"bad{n}.png" for n in range(3000)]
+    for n, path in enumerate(files):
+        path.write_bytes(contents[n % 4])
+    health = look(healthy() + [with_file(path.stem, path) for path in files])
+    assert [(check.name, check.count) for check in health.problems] == [("unreadable_pictures", 3000)]
+    page = health.text()
+    assert page.count("such as") == 1 and len(page.splitlines()) < 40 and len(page) < 6000
+    assert capfd.readouterr() == ("", "") and not caplog.records
+    health.write_bad_pictures(tmp_path / "bad.csv")
+    assert len((tmp_path / "bad.csv").read_text(encoding="utf-8").splitlines()) == 3001
+
+
 def test_a_quick_look_finds_missing_files_and_opens_none(tmp_path):
     (tmp_path / "text.png").write_text("not a picture")
     studies = healthy() + [with_file("text", tmp_path / "text.png"), with_file("gone", tmp_path / "gone.png")]

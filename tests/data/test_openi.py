@@ -104,13 +104,14 @@ def test_cleaning_that_leaves_nothing_is_one_error():
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "expected 'study' and 'split'"),
-        (b"id,split\nCXR1,train\n", r"found the columns \['id', 'split'\], expected 'study' and 'split'"),
-        (b"study,split\n", "names no study"),
+        (b"", "the file is empty"),
+        (b"id,split\nCXR1,train\n", "no column 'study'. Found 'id', 'split'"),
+        (b"study,split\n", "found a header and no rows"),
         (b"study,split\nCXR1,valid\n", "line 2: found study 'CXR1' with split 'valid'"),
-        (b"study,split\nCXR1\n", "line 2: found study 'CXR1' with split ''"),
+        (b"study,split\nCXR1\n", "line 2: found 1 cells, expected 2"),
+        (b"study,split\nCXR1,\n", "line 2: found study 'CXR1' with split ''"),
         (b"study,split\nCXR1,train\nCXR1,test\n", "line 3: study CXR1 was already in 'train'"),
-        (b"\xff\xfe\x00", "cannot be read"),
+        (b"\xff\xfe\x00", "found a byte that is not utf-16"),
     ],
 )
 def test_a_bad_split_table_is_one_error_that_names_the_line(tmp_path, content, message):
@@ -122,13 +123,14 @@ def test_a_bad_split_table_is_one_error_that_names_the_line(tmp_path, content, m
 
 
 def test_a_missing_split_table_is_one_error(tmp_path):
-    with pytest.raises(DataError, match="none.csv: the split table cannot be read"):
+    with pytest.raises(DataError, match="none.csv: the table cannot be read"):
         load_openi_reports(tmp_path / "none.csv")
 
 
-def test_a_table_from_a_spreadsheet_is_read(tmp_path):
+@pytest.mark.parametrize("delimiter", [b",", b";", b"\t"])
+def test_a_table_from_a_spreadsheet_is_read(tmp_path, delimiter):
     table = tmp_path / "split.csv"
-    table.write_bytes(b"\xef\xbb\xbfstudy,split\r\nCXR1,train\r\nCXR2,test\r\n")
+    table.write_bytes(b"\xef\xbb\xbfStudy,split\r\nCXR1,train\r\nCXR2,test\r\n".replace(b",", delimiter))
     assert [(s.id, s.split) for s in load_openi_reports(table)] == [("CXR1", "train"), ("CXR2", "test")]
 
 

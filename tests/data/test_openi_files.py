@@ -10,13 +10,16 @@ from collections import Counter
 
 import pydicom
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydicom.dataset import Dataset, FileMetaDataset
 
 from r2gen_lib import assets
 from r2gen_lib.data.faults import Faults
-from r2gen_lib.data.openi import read_openi_archive, read_split_table
+from r2gen_lib.data.openi import parse_record, read_openi_archive, read_split_table
 from r2gen_lib.data.openi_files import load_openi_files, read_openi_folder
 from r2gen_lib.data.openi_views import header_view, known_views, name_views, picture_key
+from r2gen_lib.data.reports import SECTIONS
 from r2gen_lib.errors import DataError
 
 
@@ -211,6 +214,32 @@ def test_a_hostile_record_in_an_archive_is_refused_by_the_reader_of_the_wheel_to
     for read in (read_openi_archive, load_openi_files):
         with pytest.raises(DataError, match="declares a document type or an entity"):
             read(tmp_path / "reports.tgz")
+
+
+TAGS = st.sampled_from(["eCitation", "uId", "AbstractText", "MeSH", "major", "parentImage", "a:b", "x"])
+VALUES = st.sampled_from(["CXR1", "FINDINGS", " impression ", ""]) | st.text(st.characters(codec="utf-8"), max_size=8)
+ELEMENTS = st.recursive(
+    VALUES,
+    lambda inner: st.builds(
+        lambda tag, name, value, inside: f'<{tag} {name}="{value}">{"".join(inside)}</{tag}>',
+        *(TAGS, st.sampled_from(["id", "Label", "x"]), VALUES, st.lists(inner, max_size=4)),
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=200, deadline=None, database=None)
+@given(
+    ELEMENTS.map(lambda inside: f'<eCitation><uId id="CXR1"/>{inside}</eCitation>'.encode()) | st.binary(max_size=80)
+)
+def test_any_xml_gives_a_record_or_one_error(content):
+    try:
+        record = parse_record(content)
+    except DataError as error:
+        assert len(str(error)) < 700
+        return
+    assert record.id == "CXR1" and set(SECTIONS) <= set(record.sections) and record.mesh
+    assert all(isinstance(text, str) for text in (*record.sections.values(), *record.mesh, *record.images))
 
 
 def test_many_bad_records_are_one_short_error(tmp_path):
