@@ -15,6 +15,7 @@ from typing import Any
 from r2gen_lib.errors import R2GenError
 
 MODES = ("shallow", "delta", "deep")
+_ORIGINAL = "_original"  # ends the name of a preset that behaves like the original
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class VisionConfig:
     ``weights`` is a safetensors file under ``data/`` (our own pretraining); None: they come from the caller.
     ``mean`` and ``std`` are the pixel normalisation, one number a channel. ``views`` are the pictures of a
     study that are read; their encoder outputs are averaged before the projection. ``fit`` is how a picture becomes
-    square: "pad" (nothing is lost) or "crop" (to its middle).
+    square: "pad" (nothing is lost), "crop" (to its middle) or "stretch" (its shape is lost; the original's way).
     """
 
     model_name: str
@@ -63,7 +64,10 @@ class PromptConfig:
 
 @dataclass(frozen=True)
 class DecodingConfig:
-    """How reports are generated; the names are transformers' own. Penalties see generated tokens only."""
+    """How reports are generated; the names are transformers' own. Penalties see generated tokens only.
+
+    ``cut_unfinished``: a report that ``max_new_tokens`` ended is cut back to its last whole sentence.
+    """
 
     num_beams: int = 3
     max_new_tokens: int = 100
@@ -71,15 +75,18 @@ class DecodingConfig:
     repetition_penalty: float = 1.0
     length_penalty: float = 1.0
     no_repeat_ngram_size: int = 0
+    cut_unfinished: bool = True
 
 
 @dataclass(frozen=True)
 class LoraConfig:
-    """LoRA on the encoder's fused ``qkv`` (delta mode)."""
+    """LoRA on the encoder's attention (delta mode): one on the fused ``qkv``, or, with ``query_value``, one of this
+    rank on the query and one on the value, as the original has it."""
 
     rank: int = 16
     alpha: int = 16
     dropout: float = 0.1
+    query_value: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,6 +97,10 @@ class OptimConfig:
     the standard deviation of the LLM's word embeddings, so that a visual token is as loud as a word.
     ``encoder_rate`` multiplies the rate for the encoder's own tensors (delta and deep modes).
     ``epochs`` is the length of a full run, used by profiles that give no number of steps.
+
+    The last five are habits of the original's training (``with_original_behaviour``): studies in their file's
+    order, the cosine moved once an epoch, decay of biases and gains too, dropout and stochastic depth in a frozen
+    encoder, no loss on token 0.
     """
 
     learning_rate: float
@@ -102,6 +113,11 @@ class OptimConfig:
     clip_norm: float | None = 1.0
     max_report_tokens: int = 100
     epochs: int = 1
+    shuffle: bool = True
+    rate_per_epoch: bool = False
+    decay_all: bool = False
+    noisy_frozen_encoder: bool = False
+    mask_token_0: bool = False
 
 
 @dataclass(frozen=True)
@@ -235,6 +251,38 @@ def get_profile(profile: str | Profile | None = None) -> Profile:
         return profile
     name = profile or os.environ.get("R2GEN_PROFILE") or "laptop"
     return _look_up(name, PROFILES, "profile (R2GEN_PROFILE)")
+
+
+def with_original_behaviour(preset: str | Preset) -> Preset:
+    """The preset with what the public R2GenGPT code does instead of what we chose (the table is in README.md).
+
+    Which encoder, language model and words, the learning rate and the numbers of tokens and epochs stay the preset's;
+    one that forces no length gets the 40 tokens that the original forces on IU-Xray.
+    """
+    preset = get_preset(preset)
+    decoding = preset.decoding
+    forced = decoding.min_new_tokens or min(PRESETS["iu_xray"].decoding.min_new_tokens, decoding.max_new_tokens)
+    return replace(
+        preset,
+        name=preset.name.removesuffix(_ORIGINAL) + _ORIGINAL,
+        vision=replace(preset.vision, fit="stretch"),
+        optim=replace(
+            preset.optim,
+            layernorm_start="one",
+            warmup_steps=0,
+            encoder_rate=1.0,
+            clip_norm=None,
+            shuffle=False,
+            rate_per_epoch=True,
+            decay_all=True,
+            noisy_frozen_encoder=True,
+            mask_token_0=True,
+        ),
+        decoding=replace(decoding, min_new_tokens=forced, no_repeat_ngram_size=0, cut_unfinished=False),
+        lora=replace(preset.lora, query_value=True),
+        visual_token_pool=None,
+        visual_token_bias=False,
+    )
 
 
 def check_mode(mode: str) -> str:
