@@ -1,4 +1,4 @@
-"""Checkpoints of the public R2GenGPT code become models of ours: strictly, and with the settings they were made with."""
+"""Checkpoints of the public R2GenGPT code become models of ours: strictly, with the settings they were made with."""
 
 from __future__ import annotations
 

@@ -73,9 +73,10 @@ def read_original(path: str | Path) -> OriginalFile:
     if broken:
         names = ", ".join(sorted(broken))
         raise CheckpointError(f"{path}: NaN or infinity in {names}. fp16 training broke it; take an earlier file.")
-    config = saved.get("config") or {}
-    plain = {**config, **vars(config)} if isinstance(config, OrderedDict) else config
-    return OriginalFile(path, dict(tensors), dict(plain) if isinstance(plain, Mapping) else {})
+    config = saved.get("config")
+    settings = dict(config) if isinstance(config, Mapping) else {}
+    settings |= getattr(config, "__dict__", {})  # where a Namespace's are
+    return OriginalFile(path, dict(tensors), settings)
 
 
 def _read(path: Path) -> Any:

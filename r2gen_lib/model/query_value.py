@@ -1,8 +1,9 @@
 """The original's LoRA, one on query and one on value, where timm has a single layer for query, key and value.
 
-Both, of rank ``r``, are held as one of rank ``2r`` on ``qkv``: the upper half of ``A (2r, C)`` is the query's, the lower
-the value's; in ``B (3C, 2r)`` the query's stands top left, the value's bottom right. All else in ``B`` is zero and gets
-no gradient, so it stays zero: the two train as if each stood alone, but for one mask of dropout where they have two.
+Both, of rank ``r``, are held as one of rank ``2r`` on ``qkv``: the upper half of ``A (2r, C)`` is the query's, the
+lower the value's; in ``B (3C, 2r)`` the query's stands top left, the value's bottom right. All else in ``B`` is zero
+and gets no gradient, so it stays zero: the two train as if each stood alone, but for one mask of dropout where they
+have two.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from transformers import Cache
 
 from r2gen_lib.config import Preset, check_mode, get_preset, with_original_behaviour
 from r2gen_lib.errors import AssetError, R2GenError
-from r2gen_lib.model import checkpoint
+from r2gen_lib.model import checkpoint, hub
 from r2gen_lib.model.alignment import prompt_ids, report_ids, splice
 from r2gen_lib.model.generation import Generated, generate_reports
 from r2gen_lib.model.language import LanguageModel, checksum, load_language
@@ -128,6 +128,31 @@ class R2GenGPT(nn.Module):
         )
         checkpoint.load_trainable(model, folder)
         return model
+
+    @classmethod
+    def from_pretrained(cls, folder_or_name: str | Path, *, revision: str | None = None, **parts: Any) -> R2GenGPT:
+        """A checkpoint's folder, or one on the Hugging Face hub by its name (OWNER/NAME).
+
+        Args:
+            revision: branch, tag or commit on the hub.
+            parts: as ``from_trained`` takes them (``vision_weights``, ``language``, ``device``).
+
+        Raises:
+            CheckpointError: it cannot be had, or does not fit the frozen weights found here.
+        """
+        folder = folder_or_name if Path(folder_or_name).is_dir() else hub.pull(str(folder_or_name), revision)
+        return cls.from_trained(folder, **parts)
+
+    def push_to_hub(self, name: str, *, private: bool = True) -> str:
+        """Save what was trained as OWNER/NAME on the Hugging Face hub; returns the commit's address.
+
+        The repository is private unless you say otherwise. What was trained on credentialed data (MIMIC-CXR) may fall
+        under their use agreement, and must then not be passed on, here neither.
+
+        Raises:
+            CheckpointError: the hub is switched off, cannot be reached, or refuses.
+        """
+        return hub.push(self, name, private=private)
 
     @classmethod
     def from_original(

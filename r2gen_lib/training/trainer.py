@@ -251,8 +251,8 @@ def _same_but_optim(model_preset: Preset, preset: Preset) -> Preset:
 def chosen_studies(
     studies: Sequence[Study], profile: Profile, seed: int = 0, shuffle: bool = True
 ) -> tuple[list[Study], list[Study]]:
-    """The training and the held-out studies that ``train`` uses, chosen by the seed alone and ordered by it, or, without
-    ``shuffle``, in the order they are given."""
+    """The training and the held-out studies that ``train`` uses, chosen and ordered by the seed alone; without
+    ``shuffle`` in the order they are given."""
     counts = {"train": profile.train_studies, "val": profile.val_studies}
     chosen = []
     for split, count in counts.items():
