@@ -54,12 +54,9 @@ def convert(tensors: Mapping[str, Tensor], targets: Mapping[str, Tensor], source
         CheckpointError: theirs are not exactly what ``targets`` need; all that is wrong is listed, in their names.
     """
     full_names = {_without_peft(name): name for name in tensors if not _UNUSED.search(name)}
-    wanted = {part: (name, i) for name in targets for i, part in enumerate(original_names(name))}
-    shapes = []
-    for part, (name, i) in wanted.items():
-        expected = tuple(_parts(name, targets[name])[i].shape)
-        if part in full_names and tuple(tensors[full_names[part]].shape) != expected:
-            shapes.append(f"{full_names[part]} {tuple(tensors[full_names[part]].shape)}, expected {expected}")
+    wanted = original_shapes(targets)
+    found = {part: tuple(tensors[full_names[part]].shape) for part in wanted if part in full_names}
+    shapes = [f"{full_names[p]} {shape}, expected {wanted[p]}" for p, shape in found.items() if shape != wanted[p]]
     unknown = [full for part, full in full_names.items() if part not in wanted]
     require_fit(source, missing=set(wanted) - set(full_names), unknown=unknown, shapes=shapes)
     return {
@@ -78,6 +75,15 @@ def convert_swin(tensors: Mapping[str, Tensor], swin: torch.nn.Module, source: s
     named = {theirs + n.removeprefix("swin."): t for n, t in tensors.items() if not n.startswith("classifier.")}
     targets = {ours + name: parameter for name, parameter in swin.named_parameters()}
     return {name.removeprefix(ours): tensor for name, tensor in convert(named, targets, source).items()}
+
+
+def original_shapes(targets: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """The original's tensors that ``targets`` of ours are made of: their names, less peft's prefixes, and shapes."""
+    return {
+        part: tuple(piece.shape)
+        for name, tensor in targets.items()
+        for part, piece in zip(original_names(name), _parts(name, tensor), strict=True)
+    }
 
 
 def original_names(name: str) -> list[str]:

@@ -3,7 +3,7 @@
 Both, of rank ``r``, are held as one of rank ``2r`` on ``qkv``: the upper half of ``A (2r, C)`` is the query's, the
 lower the value's; in ``B (3C, 2r)`` the query's stands top left, the value's bottom right. All else in ``B`` is zero
 and gets no gradient, so it stays zero: the two train as if each stood alone, but for one mask of dropout where they
-have two.
+have two. With those zeros, two thirds of ``B``, the LoRA counts twice as many parameters as the original's.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import pickle
 import sys
@@ -16,14 +17,16 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tiny_system import TINY, tiny_language, tiny_model, tiny_pixels
+from torch import nn
 
-from r2gen_lib import cli
+from r2gen_lib import cli, convert_command
+from r2gen_lib.config import MODES, with_original_behaviour
 from r2gen_lib.errors import CheckpointError, R2GenError
-from r2gen_lib.model.original import original_names
+from r2gen_lib.model.original import original_names, original_shapes
 from r2gen_lib.model.original_checkpoint import load_original_checkpoint
 from r2gen_lib.model.original_file import read_original
 from r2gen_lib.model.r2gengpt import R2GenGPT
-from r2gen_lib.model.tuning import is_lora
+from r2gen_lib.model.tuning import is_lora, make_mapper, prepare_mode
 from r2gen_lib.model.vision import VisionEncoder, load_vision_weights
 
 PARITY = Path(__file__).parents[1] / "parity"
@@ -307,22 +310,35 @@ def test_a_swin_file_of_transformers(prefix, tmp_path):
         load_vision_weights(ours, file)
 
 
+def test_the_papers_sizes_under_the_originals_names():
+    preset = with_original_behaviour("iu_xray")
+    counts = {}
+    with torch.device("meta"):
+        for mode in MODES:
+            encoder = VisionEncoder(preset.vision)
+            parts = nn.ModuleDict({"vision": encoder, "mapper": make_mapper(preset, encoder, 4096)})
+            prepare_mode(encoder, parts["mapper"], mode, preset.lora)
+            shapes = original_shapes({n: p for n, p in parts.named_parameters() if p.requires_grad})
+            counts[mode] = sum(torch.Size(shape).numel() for shape in shapes.values())
+    assert counts == {"shallow": 4_206_592, "delta": 4_976_640, "deep": 90_949_816}
+
+
 def test_convert_on_the_command_line(save, tmp_path, monkeypatch, capsys):
-    model = trained("delta")
+    """A LoRA that was trained in front of another folder's language model, all of it from files."""
+    monkeypatch.setattr(convert_command, "PRESETS", {"iu_xray": TINY})
+    model, language = trained("delta"), tiny_language()
+    language.model.save_pretrained(tmp_path / "llm")
+    language.tokenizer.save_pretrained(tmp_path / "llm")
     path = save(their_tensors(model))
-    ready = from_original(path, model.vision, tmp_path)
-    asked = []
-
-    def made(path, preset, **options):
-        asked.append((preset.language.source, options))
-        return ready
-
-    monkeypatch.setattr(R2GenGPT, "from_original", made)
-    line = ["convert", str(path), "--out", str(tmp_path / "ours"), "--language", "here", "--skip-check", "llama_model"]
-    assert cli.main(line) == 0
-    assert asked == [("here", {"merge_lora": False, "skip_checks": ["llama_model"]})]
-    assert "delta mode" in capsys.readouterr().out and (tmp_path / "ours" / "config.json").is_file()
-    path.write_bytes(b"")
-    monkeypatch.undo()
-    assert cli.main(["convert", str(path), "--out", str(tmp_path / "other")]) == 2
-    assert "not a zip" in capsys.readouterr().err and not (tmp_path / "other").exists()
+    from_original(path, model.vision, tmp_path)  # writes swin.safetensors
+    out = tmp_path / "ours"
+    line = ["convert", str(path), "--out", str(out), "--language", str(tmp_path / "llm")]
+    line += ["--vision-weights", str(tmp_path / "swin.safetensors")]
+    assert cli.main(line) == 2
+    assert "llama_model 'someone/tiny'" in capsys.readouterr().err and not out.exists()
+    assert cli.main([*line, "--skip-check", "llama_model"]) == 0
+    assert "delta mode" in capsys.readouterr().out
+    again = R2GenGPT.from_trained(out, vision_weights=tmp_path / "swin.safetensors", device="cpu")
+    assert torch.equal(again.visual_tokens(tiny_pixels()), model.visual_tokens(tiny_pixels()))
+    notes = json.loads((out / "config.json").read_text())["notes"]
+    assert notes == {"converted_from": "checkpoint.pth", "original_config": CONFIG}
