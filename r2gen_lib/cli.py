@@ -163,7 +163,8 @@ def _train(args: argparse.Namespace) -> int:
     if args.out and not args.resume and args.out.is_dir() and any(args.out.iterdir()):
         raise R2GenError(f"--out {args.out}: not empty. Add --resume to go on, or give another folder.")
     from r2gen_lib import R2GenGPT, train
-    from r2gen_lib.config import get_preset, get_profile, with_original_behaviour
+    from r2gen_lib.config import get_preset, get_profile
+    from r2gen_lib.original_behaviour import with_original_behaviour
     from r2gen_lib.training.trainer import chosen_studies
 
     given = {"train_steps": args.steps, "train_studies": args.train_studies, "val_studies": args.val_studies}

@@ -25,7 +25,6 @@ from r2gen_lib.config import (
     OptimConfig,
     Preset,
     VisionConfig,
-    with_original_behaviour,
 )
 from r2gen_lib.model.checkpoint import load_strictly
 from r2gen_lib.model.language import LanguageModel, freeze
@@ -34,6 +33,7 @@ from r2gen_lib.model.original_checkpoint import load_original_checkpoint
 from r2gen_lib.model.original_file import read_original
 from r2gen_lib.model.r2gengpt import R2GenGPT
 from r2gen_lib.model.vision import VisionEncoder
+from r2gen_lib.original_behaviour import with_original_behaviour
 
 CASES = sorted(
     path.parent

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from r2gen_lib.config import LoraConfig, Preset, get_preset, with_original_behaviour
+from r2gen_lib.config import LoraConfig, Preset, get_preset
 from r2gen_lib.errors import CheckpointError, R2GenError
 from r2gen_lib.model.checkpoint import load_strictly
 from r2gen_lib.model.language import LanguageModel
 from r2gen_lib.model.original import convert
 from r2gen_lib.model.original_file import OriginalFile, read_original
 from r2gen_lib.model.query_value import merge_lora
+from r2gen_lib.original_behaviour import with_original_behaviour
 
 if TYPE_CHECKING:
     from r2gen_lib.model.r2gengpt import R2GenGPT

@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformers import Cache
 
-from r2gen_lib.config import Preset, check_mode, get_preset, with_original_behaviour
+from r2gen_lib.config import Preset, check_mode, get_preset
 from r2gen_lib.errors import AssetError, R2GenError
 from r2gen_lib.model import checkpoint, hub
 from r2gen_lib.model.alignment import prompt_ids, report_ids, splice
@@ -25,6 +25,7 @@ from r2gen_lib.model.original_checkpoint import model_from_original
 from r2gen_lib.model.tuning import make_mapper, prepare_mode, set_training
 from r2gen_lib.model.vision import VisionEncoder, load_vision_weights
 from r2gen_lib.model.words import nearest_words
+from r2gen_lib.original_behaviour import with_original_behaviour
 
 FROM_PRESET = "preset"  # take the vision weights that the preset names
 
