@@ -17,6 +17,7 @@ _HOME = {
     "R2GenGPT": "r2gen_lib.model.r2gengpt",
     "train": "r2gen_lib.training.trainer",
     "score_reports": "r2gen_lib.evaluation.language",
+    "load_original_checkpoint": "r2gen_lib.model.original_checkpoint",
     "PRESETS": "r2gen_lib.config",
     "PROFILES": "r2gen_lib.config",
 }

@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from r2gen_lib import __version__, doctor_command
+from r2gen_lib import __version__, convert_command, doctor_command
 from r2gen_lib.config import MODES, PRESETS, PROFILES
 from r2gen_lib.data.study import SPLITS
 from r2gen_lib.data_commands import (
@@ -144,6 +144,8 @@ def _train_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--skip-check", action="append", default=[], metavar="NAME", help=words)
     _preset_option(p)
     p.add_argument("--mode", default="shallow", choices=MODES)
+    words = "do as the public R2GenGPT code does where we do otherwise (README.md lists it)"
+    p.add_argument("--original-behaviour", action="store_true", help=words)
     _profile_option(p)
     p.add_argument("--out", type=Path, help="folder for checkpoint and curve (default: a new one in runs/)")
     p.add_argument("--resume", action="store_true", help="go on from what --out holds")
@@ -160,10 +162,11 @@ def _train(args: argparse.Namespace) -> int:
         raise R2GenError(f"--out {args.out}: not empty. Add --resume to go on, or give another folder.")
     from r2gen_lib import R2GenGPT, train
     from r2gen_lib.config import get_preset, get_profile
+    from r2gen_lib.original_behaviour import with_original_behaviour
     from r2gen_lib.training.trainer import chosen_studies
 
     given = {"train_steps": args.steps, "train_studies": args.train_studies, "val_studies": args.val_studies}
-    preset = get_preset(args.preset)
+    preset = with_original_behaviour(args.preset) if args.original_behaviour else get_preset(args.preset)
     profile = replace(get_profile(args.profile), **{name: n for name, n in given.items() if n})
     studies = studies_of(args)
     draw_simulated([study for split in chosen_studies(studies, profile) for study in split], preset.vision.views)
@@ -272,6 +275,7 @@ _COMMANDS = (
     ("pretrain-vision", _pretrain_vision, "train the encoder on simulated pictures", _pretrain_options),
     ("parameters", _parameters, "count parameters: what trains, what is frozen", _parameters_options),
     ("train", _train, "train the mapper (by mode more) in front of the frozen LLM", _train_options),
+    ("convert", convert_command.run, "turn a .pth of the public R2GenGPT into a checkpoint", convert_command.options),
     ("evaluate", _evaluate, "write reports for a split; score them beside their controls", _evaluate_options),
     ("generate", _generate, "write a report for each picture", _generate_options),
 )

@@ -24,8 +24,9 @@ class VisionConfig:
     ``weights`` is a safetensors file under ``data/`` (our own pretraining); None: they come from the caller.
     ``mean`` and ``std`` are the pixel normalisation, one number a channel. ``views`` are the pictures of a
     study that are read; their encoder outputs are averaged before the projection. ``fit`` is how a picture becomes
-    square: "pad" (nothing is lost) or "crop" (to its middle). ``stem`` is a timm convolutional network whose first
-    stages take the place of a Swin's patch embedding (``model.stem``); None: the Swin's own.
+    square: "pad" (nothing is lost), "crop" (to its middle) or "stretch" (its shape is lost; the original's way).
+    ``stem`` is a timm convolutional network whose first stages take the place of a Swin's patch embedding
+    (``model.stem``); None: the Swin's own.
     """
 
     model_name: str
@@ -65,7 +66,10 @@ class PromptConfig:
 
 @dataclass(frozen=True)
 class DecodingConfig:
-    """How reports are generated; the names are transformers' own. Penalties see generated tokens only."""
+    """How reports are generated; the names are transformers' own. Penalties see generated tokens only.
+
+    ``cut_unfinished``: a report that ``max_new_tokens`` ended is cut back to its last whole sentence.
+    """
 
     num_beams: int = 3
     max_new_tokens: int = 100
@@ -73,15 +77,18 @@ class DecodingConfig:
     repetition_penalty: float = 1.0
     length_penalty: float = 1.0
     no_repeat_ngram_size: int = 0
+    cut_unfinished: bool = True
 
 
 @dataclass(frozen=True)
 class LoraConfig:
-    """LoRA on the encoder's fused ``qkv`` (delta mode)."""
+    """LoRA on the encoder's attention (delta mode): one on the fused ``qkv``, or, with ``query_value``, one of this
+    rank on the query and one on the value, as the original has it."""
 
     rank: int = 16
     alpha: int = 16
     dropout: float = 0.1
+    query_value: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,6 +99,10 @@ class OptimConfig:
     the standard deviation of the LLM's word embeddings, so that a visual token is as loud as a word.
     ``encoder_rate`` multiplies the rate for the encoder's own tensors (delta and deep modes).
     ``epochs`` is the length of a full run, used by profiles that give no number of steps.
+
+    The last five are habits of the original's training (``with_original_behaviour``): studies in their file's
+    order, the cosine moved once an epoch, decay of biases and gains too, dropout and stochastic depth in a frozen
+    encoder, no loss on token 0.
     """
 
     learning_rate: float
@@ -104,6 +115,11 @@ class OptimConfig:
     clip_norm: float | None = 1.0
     max_report_tokens: int = 100
     epochs: int = 1
+    shuffle: bool = True
+    rate_per_epoch: bool = False
+    decay_all: bool = False
+    noisy_frozen_encoder: bool = False
+    mask_token_0: bool = False
 
 
 @dataclass(frozen=True)

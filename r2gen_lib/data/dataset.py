@@ -49,7 +49,7 @@ class ReportDataset(Dataset):
         image_size: side ``S`` in pixels.
         mean, std: of intensities in 0..1, one number or one a channel.
         views: the views of every item, in this order.
-        fit: ``"pad"`` or ``"crop"``: how pictures become square, as ``images.to_square``.
+        fit: ``"pad"``, ``"crop"`` or ``"stretch"``: how pictures become square, as ``images.to_square``.
         missing_view: ``"error"``, ``"skip"``, ``"blank"`` or ``"other"``: what happens to a study that lacks one of
             ``views``, as ``data.views`` says. ``studies`` of the dataset are those that are left.
         cache: keeps picture files decoded, of the same ``image_size`` and ``fit``.

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from r2gen_lib.errors import ImageError
 
 FORMATS = ("PNG", "JPEG")
-FITS = ("pad", "crop")
+FITS = ("pad", "crop", "stretch")
 #: A radiograph has up to 20 million pixels; far beyond that a file is refused before memory is spent on it.
 MAX_PIXELS = 80_000_000
 MAX_BYTES = 1 << 30
@@ -150,10 +150,11 @@ def to_pixel_values(
 
 
 def to_square(grey: np.ndarray, image_size: int, fit: str = "pad") -> np.ndarray:
-    """Grey bytes ``(H, W)`` -> grey bytes ``(S, S)``, the aspect kept: a stretched heart looks enlarged.
+    """Grey bytes ``(H, W)`` -> grey bytes ``(S, S)``, the aspect kept unless it is stretched.
 
     ``"pad"`` scales the longer side to ``S`` and pads with black, equally on both sides: nothing of the picture is
     lost. ``"crop"`` scales the shorter side to ``S`` and keeps the middle: larger, without the ends of the longer side.
+    ``"stretch"`` scales each side to ``S`` by itself, as the original does: a heart may look larger than it is.
 
     Raises:
         ImageError: ``grey`` is not a grey 8-bit picture, or ``fit`` is unknown.
@@ -164,6 +165,8 @@ def to_square(grey: np.ndarray, image_size: int, fit: str = "pad") -> np.ndarray
     check_fit(fit)
     height, width = grey.shape
     image = Image.fromarray(grey)
+    if fit == "stretch":
+        return np.array(image.resize((image_size, image_size), Image.Resampling.BICUBIC))
     if fit == "crop":
         side = min(height, width)
         left, top = (width - side) / 2, (height - side) / 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -85,6 +85,10 @@ class Splice:
     def predicts_report(self) -> Bool[Tensor, "B L-1"]:
         """The positions whose *next* token counts in the loss."""
         return self.labels[:, 1:] != IGNORE
+
+    def without_loss_on(self, token: int) -> Splice:
+        """The same batch, with no loss where that token is to be written; it is still read."""
+        return replace(self, labels=self.labels.masked_fill(self.labels == token, IGNORE))
 
 
 def prompt_ids(tokenizer: PreTrainedTokenizerBase, prompt: PromptConfig) -> tuple[list[int], list[int]]:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -150,19 +150,17 @@ def load_strictly(
         for name in sorted(names & set(tensors))
         if tensors[name].shape != state[name].shape
     ]
-    complaints = [
-        f"{what}: {_some(found)}"
-        for what, found in (
-            ("missing", sorted(names - set(tensors))),
-            ("unknown", sorted(set(tensors) - names)),
-            ("of another shape", shapes),
-        )
-        if found
-    ]
-    if complaints:
-        raise CheckpointError(f"{source}: does not fit the model. Tensors {'; '.join(complaints)}. Nothing was loaded.")
+    require_fit(source, missing=names - set(tensors), unknown=set(tensors) - names, shapes=shapes)
     for name in names:
         state[name].copy_(tensors[name])
+
+
+def require_fit(source: str, *, missing: Collection[str], unknown: Collection[str], shapes: Collection[str]) -> None:
+    """Raise one CheckpointError that lists what is wrong with the tensors of ``source``, if anything is."""
+    found = {"missing": missing, "unknown": unknown, "of another shape": shapes}
+    complaints = [f"{what}: {_some(sorted(names))}" for what, names in found.items() if names]
+    if complaints:
+        raise CheckpointError(f"{source}: does not fit the model. Tensors {'; '.join(complaints)}. Nothing was loaded.")
 
 
 @contextmanager
@@ -202,6 +200,6 @@ def _check_field(folder: str | Path, field: str, found: Any, expected: Any, advi
         raise CheckpointError(f"{folder}: {field} is {found!r}, the model's is {expected!r}. {advice}")
 
 
-def _some(names: list[str], limit: int = 8) -> str:
+def _some(names: list[str], limit: int = 40) -> str:
     more = f", ... ({len(names)} in all)" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more

@@ -51,7 +51,7 @@ def generate_reports(
         generation_config=_generation_config(decoding, tokenizer),
         logits_processor=LogitsProcessorList([_Penalties(decoding, tokenizer.bos_token_id)]),
     )
-    return [_finish(ids, tokenizer) for ids in sequences.tolist()]
+    return [_finish(ids, tokenizer, decoding.cut_unfinished) for ids in sequences.tolist()]
 
 
 def _changed(decoding: DecodingConfig, changes: Mapping[str, Any]) -> DecodingConfig:
@@ -105,12 +105,12 @@ class _Penalties(LogitsProcessor):
         return scores
 
 
-def _finish(ids: list[int], tokenizer: PreTrainedTokenizerBase) -> Generated:
+def _finish(ids: list[int], tokenizer: PreTrainedTokenizerBase, cut: bool) -> Generated:
     end = tokenizer.eos_token_id
     finished = end in ids
     ids = ids[: ids.index(end)] if finished else ids
     text = tokenizer.decode(ids, skip_special_tokens=True).strip()
-    return Generated(text if finished else cut_to_whole(text), finished, ids)
+    return Generated(cut_to_whole(text) if cut and not finished else text, finished, ids)
 
 
 def cut_to_whole(text: str) -> str:

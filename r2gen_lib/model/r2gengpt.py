@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,15 @@ from transformers import Cache
 
 from r2gen_lib.config import Preset, check_mode, get_preset
 from r2gen_lib.errors import AssetError, R2GenError
-from r2gen_lib.model import checkpoint
+from r2gen_lib.model import checkpoint, hub
 from r2gen_lib.model.alignment import prompt_ids, report_ids, splice
 from r2gen_lib.model.generation import Generated, generate_reports
 from r2gen_lib.model.language import LanguageModel, checksum, load_language
+from r2gen_lib.model.original_checkpoint import model_from_original
 from r2gen_lib.model.tuning import make_mapper, prepare_mode, set_training
 from r2gen_lib.model.vision import VisionEncoder, load_vision_weights
 from r2gen_lib.model.words import nearest_words
+from r2gen_lib.original_behaviour import with_original_behaviour
 
 FROM_PRESET = "preset"  # take the vision weights that the preset names
 
@@ -74,6 +76,7 @@ class R2GenGPT(nn.Module):
         language: LanguageModel | None = None,
         device: str | torch.device | None = None,
         seed: int = 0,
+        original_behaviour: bool = False,
     ) -> R2GenGPT:
         """Encoder and language model with their pretrained weights, and a mapper that knows nothing yet.
 
@@ -82,11 +85,12 @@ class R2GenGPT(nn.Module):
             language: a loaded language model, to share it between models; by default the preset's is loaded.
             device: default: CUDA if there is one, else the CPU.
             seed: of the random initial weights.
+            original_behaviour: do as the public R2GenGPT code does where we do otherwise (table in README.md).
 
         Raises:
             AssetError: a data wheel or the vision weights are missing.
         """
-        preset = get_preset(preset)
+        preset = with_original_behaviour(preset) if original_behaviour else get_preset(preset)
         check_mode(mode)
         if vision_weights == FROM_PRESET:
             vision_weights = _preset_weights(preset)
@@ -126,6 +130,70 @@ class R2GenGPT(nn.Module):
         checkpoint.load_trainable(model, folder)
         return model
 
+    @classmethod
+    def from_pretrained(cls, folder_or_name: str | Path, *, revision: str | None = None, **parts: Any) -> R2GenGPT:
+        """A checkpoint's folder, or one on the Hugging Face hub by its name (OWNER/NAME).
+
+        Args:
+            revision: branch, tag or commit on the hub.
+            parts: as ``from_trained`` takes them (``vision_weights``, ``language``, ``device``).
+
+        Raises:
+            CheckpointError: it cannot be had, or does not fit the frozen weights found here.
+        """
+        folder = folder_or_name if Path(folder_or_name).is_dir() else hub.pull(str(folder_or_name), revision)
+        return cls.from_trained(folder, **parts)
+
+    def push_to_hub(self, name: str, *, private: bool = True) -> str:
+        """Save what was trained as OWNER/NAME on the Hugging Face hub; returns the commit's address.
+
+        The repository is private unless you say otherwise. What was trained on credentialed data (MIMIC-CXR) may fall
+        under their use agreement, and must then not be passed on, here neither.
+
+        Raises:
+            CheckpointError: the hub is switched off, cannot be reached, or refuses.
+        """
+        return hub.push(self, name, private=private)
+
+    @classmethod
+    def from_original(
+        cls,
+        path: str | Path,
+        preset: str | Preset = "iu_xray",
+        *,
+        vision_weights: str | Path | None = FROM_PRESET,
+        language: LanguageModel | None = None,
+        device: str | torch.device | None = None,
+        merge_lora: bool = False,
+        original_behaviour: bool = False,
+        skip_checks: Collection[str] = (),
+    ) -> R2GenGPT:
+        """The model that a ``.pth`` of the public R2GenGPT code was saved from, in the mode it was trained in.
+
+        Args:
+            path: the file. It holds what trained; nothing in it is run (r2gen_lib.model.original_file).
+            preset: of the same encoder and language model. A LoRA's rank, alpha and dropout are the file's own.
+            vision_weights: the frozen encoder it was trained behind, as timm's or transformers' safetensors file. The
+                file itself holds it in deep mode.
+            merge_lora: add a LoRA into the encoder's weights; the model is then in deep mode.
+            original_behaviour: go on as the original does where we do otherwise (table in README.md).
+            skip_checks: the file's settings that need not agree with the preset's, such as "llama_model".
+
+        Raises:
+            CheckpointError: see ``load_original_checkpoint``.
+            AssetError: the language model or the encoder's weights are missing.
+        """
+        return model_from_original(
+            path,
+            preset,
+            merge=merge_lora,
+            original_behaviour=original_behaviour,
+            skip_checks=skip_checks,
+            vision_weights=vision_weights,
+            language=language,
+            device=device,
+        )
+
     @property
     def embed(self) -> nn.Embedding:
         """The language model's word embeddings."""
@@ -140,7 +208,7 @@ class R2GenGPT(nn.Module):
         """Training mode for what trains in this mode; everything frozen stays in eval mode."""
         super().train(mode)
         self.language.eval()
-        set_training(self.vision, self.mode, mode)
+        set_training(self.vision, self.mode, mode, self.preset.optim.noisy_frozen_encoder)
         return self
 
     def encode(self, pixel_values: Float[Tensor, "B V 3 H W"]) -> Float[Tensor, "B N D_v"]:
@@ -183,6 +251,8 @@ class R2GenGPT(nn.Module):
             raise R2GenError(f"reports: found {len(reports)} for {visual.shape[0]} studies, expected one each.")
         ids = report_ids(self.tokenizer, reports, self.preset.optim.max_report_tokens)
         spliced = splice(self.embed, visual, self.prompt, ids)
+        if self.preset.optim.mask_token_0:
+            spliced = spliced.without_loss_on(0)
         known = len(self.prompt[0])  # P: what stands before the picture
         hidden = self.language.base_model(
             inputs_embeds=spliced.inputs_embeds[:, known:],

@@ -10,6 +10,7 @@ from r2gen_lib.config import MODES, LoraConfig, Preset, check_mode, get_preset
 from r2gen_lib.errors import R2GenError
 from r2gen_lib.model.alignment import VisualMapper
 from r2gen_lib.model.language import freeze, language_skeleton
+from r2gen_lib.model.query_value import fused_lora, train_query_and_value_alone
 from r2gen_lib.model.vision import VisionEncoder, token_count
 
 
@@ -27,13 +28,15 @@ def prepare_mode(encoder: VisionEncoder, mapper: nn.Module, mode: str, lora: Lor
     ``deep``: the mapper and the whole encoder. The language model trains in none of them.
 
     Source: arXiv 2309.09812, section 2.2. The paper puts one LoRA on query and one on value; one of the same
-    rank on the fused ``qkv`` has exactly as many parameters.
+    rank on the fused ``qkv`` has exactly as many parameters. ``LoraConfig.query_value`` does as the paper does.
     """
     check_mode(mode)
     freeze(encoder)
     mapper.requires_grad_(True)
     if mode == "delta":
-        inject_lora(encoder, lora)
+        inject_lora(encoder, fused_lora(lora))
+        if lora.query_value:
+            train_query_and_value_alone(encoder)
     if mode == "deep":
         encoder.requires_grad_(True)
 
@@ -67,12 +70,12 @@ def is_lora(name: str) -> bool:
     return ".lora_A." in name or ".lora_B." in name
 
 
-def set_training(encoder: VisionEncoder, mode: str, training: bool) -> None:
+def set_training(encoder: VisionEncoder, mode: str, training: bool, noisy: bool = False) -> None:
     """Frozen layers never drop anything: dropout and stochastic depth act only where weights train.
 
-    The original leaves its frozen encoder in training mode, so that its features are noisy in training.
+    ``noisy``: a frozen encoder is in training mode too. The original leaves it so: its features are noisy in training.
     """
-    encoder.train(training and mode == "deep")
+    encoder.train(training and (mode == "deep" or noisy))
     if mode == "delta":
         for name, module in encoder.named_modules():
             if "lora_dropout" in name:

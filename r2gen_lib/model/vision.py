@@ -16,6 +16,7 @@ from r2gen_lib.assets import repository_data
 from r2gen_lib.config import VisionConfig
 from r2gen_lib.errors import AssetError, R2GenError
 from r2gen_lib.model.checkpoint import load_strictly
+from r2gen_lib.model.original import convert_swin
 from r2gen_lib.model.stem import ConvolutionalStem
 
 
@@ -74,7 +75,8 @@ def make_timm(config: VisionConfig) -> nn.Module:
 def load_vision_weights(encoder: VisionEncoder, weights: str | Path) -> None:
     """Read a safetensors file (any float dtype) into the encoder, strictly.
 
-    The file's names are those of timm's ``state_dict()``, for a model made with ``num_classes=0``.
+    The file's names are those of timm's ``state_dict()``, for a model made with ``num_classes=0``, or transformers' for
+    a Swin.
 
     Args:
         weights: a file, or a path under ``data/`` such as ``"weights/vision_laptop.safetensors"``.
@@ -88,6 +90,8 @@ def load_vision_weights(encoder: VisionEncoder, weights: str | Path) -> None:
         tensors = load_file(path)
     except Exception as error:
         raise AssetError(f"{path}: not a readable safetensors file ({error}). Restore it with git.") from error
+    if any(name.removeprefix("swin.").startswith("encoder.layers.") for name in tensors):
+        tensors = convert_swin(tensors, encoder.swin, str(path))
     load_strictly(encoder.swin, tensors, str(path))
 
 

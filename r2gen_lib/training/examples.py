@@ -1,4 +1,4 @@
-"""Studies as the trainer feeds them: cached features while the encoder is frozen, else pictures."""
+"""Studies as the trainer feeds them: cached features while the encoder is frozen and silent, else pictures."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ class Examples:
             )
         limit = model.preset.optim.max_report_tokens
         self.lengths = [len(ids) for ids in report_ids(model.tokenizer, [s.report for s in self.studies], limit)]
-        self._features = encode_studies(model, self.studies, progress=progress) if model.mode == "shallow" else None
+        same_each_time = model.mode == "shallow" and not model.preset.optim.noisy_frozen_encoder
+        self._features = encode_studies(model, self.studies, progress=progress) if same_each_time else None
         self._model = model
         vision = model.preset.vision  # pictures are seen again and again where the encoder trains
         self._pictures = PictureCache(vision.image_size, vision.fit) if self._features is None else None

@@ -33,20 +33,37 @@ def length_batches(lengths: Sequence[int], batch_size: int, seed: int, epoch: in
     return batches
 
 
-def rate_at(step: int, total: int, optim: OptimConfig) -> float:
-    """Share of the learning rate at ``step`` (from 0): linear warm-up, then a cosine to ``final_rate``."""
+def ordered_batches(count: int, batch_size: int) -> list[list[int]]:
+    """One epoch's batches of indices in the studies' own order, the original's way; the last as ``length_batches``."""
+    batches = [list(range(i, min(i + batch_size, count))) for i in range(0, count, batch_size)]
+    return batches[:-1] if len(batches) > 1 and len(batches[-1]) < batch_size else batches
+
+
+def rate_at(step: int, total: int, optim: OptimConfig, epoch_length: int = 1) -> float:
+    """Share of the learning rate at ``step`` (from 0): linear warm-up, then a cosine to ``final_rate``.
+
+    With ``optim.rate_per_epoch`` it moves once in ``epoch_length`` steps, and ends one epoch before ``final_rate``.
+    """
+    if optim.rate_per_epoch:
+        return _cosine(step // epoch_length / math.ceil(total / epoch_length), optim.final_rate)
     warmup = min(optim.warmup_steps, max(total - 1, 0))
     if step < warmup:
         return (step + 1) / (warmup + 1)
     progress = (step - warmup) / max(total - warmup - 1, 1)
-    return optim.final_rate + (1 - optim.final_rate) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+    return _cosine(min(progress, 1.0), optim.final_rate)
+
+
+def _cosine(progress: float, end: float) -> float:
+    return end + (1 - end) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
 def make_optimizer(model: R2GenGPT, optim: OptimConfig) -> torch.optim.AdamW:
-    """AdamW. Biases and normalisation gains don't decay; the encoder's own tensors have their own rate."""
+    """AdamW. Biases and normalisation gains don't decay, unless ``optim.decay_all``; the encoder's own tensors have
+    their own rate."""
     groups: dict[tuple[bool, bool], dict] = {}
     for name, parameter in model.trainable_parameters().items():
-        decays, encoder = parameter.ndim > 1 and "relative_position" not in name, name.startswith("vision.")
+        decays = optim.decay_all or (parameter.ndim > 1 and "relative_position" not in name)
+        encoder = name.startswith("vision.")
         base = optim.learning_rate * (optim.encoder_rate if encoder else 1.0)
         group = groups.setdefault(
             (decays, encoder),

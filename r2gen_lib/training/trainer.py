@@ -26,7 +26,7 @@ from r2gen_lib.model import checkpoint
 from r2gen_lib.model.r2gengpt import R2GenGPT
 from r2gen_lib.training.examples import Examples, mean_loss
 from r2gen_lib.training.resume import STATE, load_state, save_state
-from r2gen_lib.training.schedule import length_batches, make_optimizer, rate_at, set_rate
+from r2gen_lib.training.schedule import length_batches, make_optimizer, ordered_batches, rate_at, set_rate
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class _Run:
             progress,
         )
         self.optim = model.preset.optim
-        chosen, held_out = chosen_studies(studies, profile, seed)
+        chosen, held_out = chosen_studies(studies, profile, seed, self.optim.shuffle)
         self.train_set = Examples(model, chosen, "train", progress)
         self.val_set = Examples(model, held_out, "val", progress)
         self.epoch_length = len(self._batches(0))
@@ -162,7 +162,7 @@ class _Run:
         """One step of AdamW on the next batch."""
         start = time.perf_counter()
         epoch, place = divmod(self.step, self.epoch_length)
-        share = rate_at(self.step, self.total, self.optim)
+        share = rate_at(self.step, self.total, self.optim, self.epoch_length)
         set_rate(self.optimizer, share)
         loss = self.model(**self.train_set.batch(self._batches(epoch)[place])).loss
         if not math.isfinite(loss.item()):
@@ -182,6 +182,8 @@ class _Run:
         }
 
     def _batches(self, epoch: int) -> list[list[int]]:
+        if not self.optim.shuffle:
+            return ordered_batches(len(self.train_set), self.optim.batch_size)
         return length_batches(self.train_set.lengths, self.optim.batch_size, self.seed, epoch)
 
     def _row(self) -> dict[str, Any]:
@@ -246,14 +248,17 @@ def _same_but_optim(model_preset: Preset, preset: Preset) -> Preset:
     return preset
 
 
-def chosen_studies(studies: Sequence[Study], profile: Profile, seed: int = 0) -> tuple[list[Study], list[Study]]:
-    """The training and the held-out studies that ``train`` uses, chosen and ordered by the seed alone."""
+def chosen_studies(
+    studies: Sequence[Study], profile: Profile, seed: int = 0, shuffle: bool = True
+) -> tuple[list[Study], list[Study]]:
+    """The training and the held-out studies that ``train`` uses, chosen and ordered by the seed alone; without
+    ``shuffle`` in the order they are given."""
     counts = {"train": profile.train_studies, "val": profile.val_studies}
     chosen = []
     for split, count in counts.items():
         of_split = by_split(studies, split)
         order = np.random.default_rng(seed).permutation(len(of_split))
-        chosen.append([of_split[i] for i in order[:count]])
+        chosen.append([of_split[i] for i in (order[:count] if shuffle else sorted(order[:count]))])
     return chosen[0], chosen[1]
 
 

@@ -97,8 +97,8 @@ def test_pictures_are_padded_or_cropped(tmp_path):
     study = Study("S0", "train", "Report.", pictures=(Picture("frontal", tmp_path / "wide.png"),))
     padded, cropped = (ReportDataset([study], 16, 0.0, 1.0, fit=fit)[0]["pixel_values"] for fit in ("pad", "crop"))
     assert padded[..., 0, :].max() == 0 and cropped[..., 2:-2].min() == 1
-    with pytest.raises(ImageError, match="fit: found 'stretch'"):
-        ReportDataset([study], fit="stretch")
+    with pytest.raises(ImageError, match="fit: found 'squeeze'"):
+        ReportDataset([study], fit="squeeze")
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -285,8 +285,15 @@ def test_cropped_and_padded_squares_are_the_same_picture(grey):
     np.testing.assert_array_equal(
         to_pixel_values(grey, 32, 0.5, 0.25, "crop"), normalise(to_square(grey, 32, "crop"), 0.5, 0.25)
     )
-    with pytest.raises(ImageError, match="fit: found 'stretch', expected one of pad, crop"):
-        to_pixel_values(grey, 32, 0.5, 0.5, "stretch")
+    with pytest.raises(ImageError, match="fit: found 'squeeze', expected one of pad, crop, stretch"):
+        to_pixel_values(grey, 32, 0.5, 0.5, "squeeze")
+
+
+def test_stretching_loses_the_aspect_and_nothing_else():
+    wide = np.zeros((100, 200), dtype=np.uint8)
+    wide[:, :100] = 255
+    square = to_square(wide, 64, "stretch")
+    assert square.shape == (64, 64) and square[:, :30].min() == 255 and square[:, 34:].max() == 0
 
 
 def test_pixel_values_are_normalised_by_channel():
@@ -309,7 +316,7 @@ def test_scaling_down_averages_instead_of_skipping():
 
 
 def test_extreme_shapes_and_wrong_arrays():
-    for fit in ("pad", "crop"):
+    for fit in ("pad", "crop", "stretch"):
         assert to_pixel_values(np.full((1, 5000), 9, np.uint8), 32, 0.5, 0.5, fit).shape == (3, 32, 32)
     for wrong in (np.zeros((4, 4)), np.zeros((3, 4, 4), np.uint8), np.zeros((0, 0), np.uint8), [[1]]):
         with pytest.raises(ImageError, match=r"expected uint8 \(H, W\)"):

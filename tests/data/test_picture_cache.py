@@ -110,8 +110,8 @@ def test_each_preprocessing_has_its_own_entries(tmp_path, cache):
         np.testing.assert_array_equal(cache.load(path), expected(path))
         np.testing.assert_array_equal(cropped.load(path), expected(path, "crop"))
         assert larger.load(path).shape == (20, 20)
-    with pytest.raises(ImageError, match="fit: found 'stretch'"):
-        PictureCache(SIDE, "stretch", tmp_path)
+    with pytest.raises(ImageError, match="fit: found 'squeeze'"):
+        PictureCache(SIDE, "squeeze", tmp_path)
 
 
 def test_the_default_place_is_the_cache(empty_cache):
