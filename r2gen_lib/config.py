@@ -200,9 +200,7 @@ _LAPTOP = Preset(
     vision=VisionConfig(
         model_name="swin_tiny_patch4_window7_224",
         image_size=224,
-        model_kwargs=dict(
-            img_size=224, patch_size=16, window_size=7, embed_dim=192, depths=(2, 2), num_heads=(6, 12)
-        ),
+        model_kwargs=dict(img_size=224, patch_size=16, window_size=7, embed_dim=192, depths=(2, 2), num_heads=(6, 12)),
         stem="efficientnet_lite0",
         weights="weights/vision_laptop.safetensors",
     ),

@@ -24,7 +24,9 @@ from r2gen_lib import kernel, notebook_files
 from r2gen_lib.assets import checkout
 from r2gen_lib.course_summary import write_summary
 from r2gen_lib.errors import R2GenError
+from r2gen_lib.errors import PrivacyError
 from r2gen_lib.files import atomic_write
+from r2gen_lib.privacy import refuse_credentialed_outputs
 
 CELL_TIMEOUT = 3600  # seconds
 
@@ -184,8 +186,16 @@ def _one_line(error: Exception, cell_timeout: int) -> str:
 
 
 def _publish(notebook: Any, path: Path, result: NotebookResult, course: Course, update: bool) -> None:
-    """Write the executed copy and its HTML into the run's folder, and with ``update`` the notebook itself."""
+    """Write the executed copy and its HTML into the run's folder, and with ``update`` the notebook itself.
+
+    One whose outputs hold credentialed studies is not written and counts as failed; the course goes on.
+    """
     notebook_files.clean(notebook)
+    try:
+        refuse_credentialed_outputs(notebook, path.name)
+    except PrivacyError as error:
+        result.status, result.error = "failed", str(error)
+        return
     notebook_files.write_notebook(notebook, course.folder / path.name)
     with atomic_write(course.folder / f"{path.stem}.html") as temporary:
         temporary.write_text(notebook_files.to_html(notebook, path.stem), encoding="utf-8")

@@ -179,12 +179,17 @@ def test_nbconvert_makes_no_page_of_them(marked):
 
 
 def test_a_course_run_keeps_nothing_of_them(empty_cache, tmp_path):
-    path, folder = tmp_path / "00_mine.ipynb", tmp_path / "run"
-    nbformat.write(new_notebook(cells=[new_code_cell(IN_KERNEL), new_code_cell(f"print({REPORT!r})")]), path)
-    with pytest.raises(PrivacyError, match=r"00_mine\.ipynb: code cells 1, 2 ran with credentialed studies"):
-        run_course([path], folder, "ci", say=lambda line: None)
+    mine, other, folder = tmp_path / "00_mine.ipynb", tmp_path / "01_other.ipynb", tmp_path / "run"
+    cells = [new_code_cell(IN_KERNEL), new_code_cell(f"raise ValueError({REPORT!r})")]
+    nbformat.write(new_notebook(cells=cells), mine)
+    nbformat.write(new_notebook(cells=[new_code_cell("print('fine')")]), other)
+    course = run_course([mine, other], folder, "ci", say=lambda line: None)
+    refused, written = course.results
+    assert refused.status == "failed" and course.exit_code == 1
+    assert refused.error.startswith("00_mine.ipynb: code cells 1, 2 ran with credentialed studies")
     kept = [file for file in folder.rglob("*") if file.is_file()]
-    assert not any(b"widget" in file.read_bytes() for file in kept) and not list(folder.glob("*.html"))
+    assert not any(b"widget" in file.read_bytes() for file in kept)
+    assert written.status == "ok" and not (folder / mine.name).exists() and (folder / "01_other.html").exists()
 
 
 def test_nothing_is_sent_anywhere(empty_cache, tmp_path, monkeypatch):

@@ -48,6 +48,7 @@ def encode_studies(
         raise R2GenError(f"encode_studies: mode is {model.mode}, expected shallow, where the encoder is frozen.")
     folder = cache_dir("features", _key(model))
     vision = model.preset.vision
+    pictures = PictureCache(vision.image_size, vision.fit)  # a known picture's features are found without decoding it
     pending: list[tuple[Path, np.ndarray]] = []
     files: list[list[Path]] = []
     rows: dict[Path, Tensor] = {}
@@ -55,7 +56,7 @@ def encode_studies(
     for study in bar:
         files.append([])
         for view in vision.views:
-            square = square_view(study, view, vision.image_size, vision.fit)
+            square = square_view(study, view, vision.image_size, vision.fit, pictures)
             file = folder / f"{_name(square)}.safetensors"
             files[-1].append(file)
             if file in rows:
