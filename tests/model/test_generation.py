@@ -78,7 +78,10 @@ def ids(model, **decoding):
 
 @pytest.fixture(scope="module")
 def model():
-    return tiny_model(decoding=DecodingConfig(num_beams=2, max_new_tokens=12))
+    model = tiny_model(decoding=DecodingConfig(num_beams=2, max_new_tokens=12))
+    with torch.no_grad():
+        model.language.get_output_embeddings().weight[model.ends[0]] *= 2  # so that some reports end by themselves
+    return model
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=str)
@@ -162,7 +165,7 @@ def test_streamed_pieces_are_the_report(model, decoding, tmp_path):
         (whole,) = each.generate_details(features=FEATURES[:1], **{"num_beams": 1, **decoding}, max_new_tokens=20)
         pieces = list(each.stream(features=FEATURES[:1], **decoding, max_new_tokens=20))
         assert "".join(pieces).strip() == each.tokenizer.decode(whole.ids, skip_special_tokens=True).strip()
-        assert all(pieces) and (len(pieces) > 1 or len(whole.ids) < 3)
+        assert all(pieces) and (len(pieces) > 1 or each is not model)  # bytes that are no words wait for a space
 
 
 def test_a_stream_that_is_left_stops(model):

@@ -61,7 +61,7 @@ KINDS = {
         ("<start_of_turn>", "<end_of_turn>"),
         TURNS,
     ),
-    "phi": Kind(_LLAMA_LIKE | dict(partial_rotary_factor=0.5), _ENDOFTEXT),
+    "phi": Kind(_LLAMA_LIKE | dict(num_attention_heads=3, num_key_value_heads=3), _ENDOFTEXT),
     "gpt2": Kind(dict(n_embd=24, n_layer=2, n_head=4, n_positions=256, initializer_range=0.3), _ENDOFTEXT),
     # softcapped logits, windows of attention shorter than the prompt
     "gemma2": Kind(
