@@ -37,10 +37,9 @@ def test_reports_are_trained_and_generated_to_the_templates_end(tmp_path):
         with torch.no_grad():
             head.weight[:] = 0
             head.weight[end] = torch.randn(24, generator=torch.Generator().manual_seed(0))
-        model.ends = [turn, eos]
-        scores = [one for one in model.generate_details(features=torch.randn(8, 16, 16), num_beams=1)]
-        assert any(one.finished for one in scores)
-        assert not any({turn, eos} & set(one.ids) for one in scores)
+        reports = model.generate_details(features=torch.randn(8, 16, 16), num_beams=1)
+        assert any(one.finished for one in reports)
+        assert not any({turn, eos} & set(one.ids) for one in reports)
 
 
 def test_no_template_and_one_that_loses_the_words():
