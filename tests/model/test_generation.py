@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import pytest
 import torch
 from tiny_languages import in_front_of, load_tiny
-from tiny_system import TINY, tiny_model
+from tiny_system import tiny_model
 
 from r2gen_lib.config import DecodingConfig
 from r2gen_lib.errors import R2GenError
@@ -76,12 +76,17 @@ def ids(model, **decoding):
     return [one.ids for one in model.generate_details(features=FEATURES, **decoding)]
 
 
+def with_ends(decoding):
+    """The tiny model, so that some of its reports end by themselves."""
+    model = tiny_model(decoding=decoding)
+    with torch.no_grad():
+        model.language.get_output_embeddings().weight[model.ends[0]] *= 2
+    return model
+
+
 @pytest.fixture(scope="module")
 def model():
-    model = tiny_model(decoding=DecodingConfig(num_beams=2, max_new_tokens=12))
-    with torch.no_grad():
-        model.language.get_output_embeddings().weight[model.ends[0]] *= 2  # so that some reports end by themselves
-    return model
+    return with_ends(DecodingConfig(num_beams=2, max_new_tokens=12))
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=str)
@@ -106,7 +111,7 @@ def test_every_setting_gives_each_study_what_it_gets_alone(model, setting):
 
 
 def test_a_presets_own_settings_are_obeyed(model):
-    other = tiny_model(decoding=replace(TINY.decoding, num_beams=1, do_sample=True, max_new_tokens=12, seed=4))
+    other = with_ends(DecodingConfig(num_beams=1, do_sample=True, max_new_tokens=12, seed=4))
     assert ids(other) == ids(model, do_sample=True, seed=4)
 
 
@@ -130,9 +135,9 @@ def test_draws_follow_the_softmax():
 
 
 @pytest.mark.parametrize("setting, message", [
-    (dict(do_sample=True, num_beams=2), "one beam"),
+    (dict(do_sample=True, num_beams=2), "one beam for draws"),
     (dict(temperature=2.0), "do_sample=True"),
-    (dict(num_beams=1, length_penalty=2.0), "more than one beam"),
+    (dict(num_beams=1, length_penalty=2.0), "ranks beams"),
     (dict(do_sample=True, temperature=0), "temperature=0"),
     (dict(do_sample=True, top_p=0), "top_p=0"),
     (dict(do_sample=True, top_k=-1), "top_k=-1"),
