@@ -132,9 +132,7 @@ def changed_decoding(decoding: DecodingConfig, changes: Mapping[str, Any]) -> De
     if unread:
         raise R2GenError(f"generate: found {', '.join(unread)} without do_sample=True: alone they change nothing.")
     if "length_penalty" in changes and decoding.num_beams == 1:
-        raise R2GenError(
-            "generate: found length_penalty with num_beams=1, expected more: it only ranks beams."
-        )
+        raise R2GenError("generate: found length_penalty with num_beams=1, expected more: it only ranks beams.")
     _check_values(decoding)
     return decoding
 
