@@ -200,6 +200,9 @@ class R2GenGPT(nn.Module):
     ) -> list[str]:
         """Reports for pictures; ``decoding`` overrides fields of the preset's DecodingConfig.
 
+        In fp32 a report does not depend on what is generated beside it; in bf16 the processor rounds a batch otherwise
+        than a single study, which can turn a near tie.
+
         Each text ends where the model ended it. One that reached ``max_new_tokens`` is cut back to its last
         whole sentence, or word; ``generate_details`` says which did.
         """
