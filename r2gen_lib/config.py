@@ -19,7 +19,7 @@ MODES = ("shallow", "delta", "deep")
 
 @dataclass(frozen=True)
 class VisionConfig:
-    """The encoder: a timm Swin by name, with the keyword arguments that make it.
+    """The encoder: a timm model by name (``timm.list_models()``), with the keyword arguments that make it.
 
     ``weights`` is a safetensors file under ``data/`` (our own pretraining); None: they come from the caller.
     ``mean`` and ``std`` are the pixel normalisation, one number a channel. ``views`` are the pictures of a
@@ -44,10 +44,12 @@ class VisionConfig:
 class LanguageConfig:
     """The frozen causal language model.
 
-    ``source`` is ``asset:NAME`` (a GGUF file in an asset wheel), or a folder or id that transformers loads.
+    ``source`` is ``asset:NAME`` (a GGUF file in an asset wheel), the path of a GGUF file, or a folder or id that
+    transformers loads.
     ``dtype`` is "auto" (bf16 where the device multiplies it natively, else fp32), "bfloat16" or "float32".
     ``attention`` is transformers' attention implementation: on CPUs "eager" trains faster than "sdpa".
-    ``shape`` holds the model's config fields, so that parameters can be counted without loading anything.
+    ``shape`` holds the model's config fields, so that parameters can be counted without loading anything; its
+    ``model_type`` is transformers' name of the architecture ("llama" if it is left out).
     """
 
     source: str
@@ -58,10 +60,14 @@ class LanguageConfig:
 
 @dataclass(frozen=True)
 class PromptConfig:
-    """The words around the picture: ``before_image`` + visual tokens + ``after_image`` + report."""
+    """The words around the picture: ``before_image`` + visual tokens + ``after_image`` + report.
+
+    ``chat``: these are the user's message alone, and the tokenizer's chat template writes what belongs around it.
+    """
 
     before_image: str
     after_image: str
+    chat: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,9 @@ class DecodingConfig:
     """How reports are generated; the names are transformers' own. Penalties see generated tokens only.
 
     ``cut_unfinished``: a report that ``max_new_tokens`` ended is cut back to its last whole sentence.
+    ``do_sample`` draws each token from the softmax of the scores / ``temperature``, among the ``top_k`` likeliest
+    (0: all) and of those the fewest that hold ``top_p`` of the probability; ``seed`` decides the draws. It needs
+    ``num_beams=1``.
     """
 
     num_beams: int = 3
@@ -78,17 +87,27 @@ class DecodingConfig:
     length_penalty: float = 1.0
     no_repeat_ngram_size: int = 0
     cut_unfinished: bool = True
+    do_sample: bool = False
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    seed: int = 0
 
 
 @dataclass(frozen=True)
 class LoraConfig:
-    """LoRA on the encoder's attention (delta mode): one on the fused ``qkv``, or, with ``query_value``, one of this
-    rank on the query and one on the value, as the original has it."""
+    """LoRA by peft. ``target`` are the ends of the names of the layers that get one, such as ``("attn.proj",)``.
+
+    Empty: in the encoder (delta mode) every fused ``qkv``; in the language model ``q_proj`` and ``v_proj``, or
+    what peft's table has for the architecture. ``query_value``: in place of one on the fused ``qkv``, one of this rank
+    on the query and one on the value, as the original has it.
+    """
 
     rank: int = 16
     alpha: int = 16
     dropout: float = 0.1
     query_value: bool = False
+    target: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,7 +145,8 @@ class OptimConfig:
 class Preset:
     """One system, from pixels to words. ``visual_token_pool`` is the side of the token grid the LLM is shown
     (None: every token; 4 on a 7 x 7 grid: 49 -> 16). ``visual_token_bias`` gives each of them a learned vector of its
-    own (not in the paper; see ``VisualMapper``)."""
+    own (not in the paper; see ``VisualMapper``). ``language_lora`` puts a LoRA on the language model too, in every
+    mode; None, as in the paper: none."""
 
     name: str
     vision: VisionConfig
@@ -135,6 +155,7 @@ class Preset:
     optim: OptimConfig
     decoding: DecodingConfig = DecodingConfig()
     lora: LoraConfig = LoraConfig()
+    language_lora: LoraConfig | None = None
     visual_token_pool: int | None = None
     visual_token_bias: bool = False
 
@@ -286,8 +307,9 @@ def preset_from_dict(values: Mapping[str, Any]) -> Preset:
         optim=OptimConfig,
         decoding=DecodingConfig,
         lora=LoraConfig,
+        language_lora=LoraConfig,
     )
-    built = {key: _build(parts[key], value) if key in parts else value for key, value in values.items()}
+    built = {k: _build(parts[k], v) if k in parts and v is not None else v for k, v in values.items()}
     return _build(Preset, built)
 
 

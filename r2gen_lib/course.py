@@ -23,8 +23,7 @@ from tqdm import tqdm
 from r2gen_lib import kernel, notebook_files
 from r2gen_lib.assets import checkout
 from r2gen_lib.course_summary import write_summary
-from r2gen_lib.errors import R2GenError
-from r2gen_lib.errors import PrivacyError
+from r2gen_lib.errors import PrivacyError, R2GenError
 from r2gen_lib.files import atomic_write
 from r2gen_lib.privacy import refuse_credentialed_outputs
 

@@ -95,19 +95,72 @@ def prompt_ids(tokenizer: PreTrainedTokenizerBase, prompt: PromptConfig) -> tupl
     """Token ids before and after the picture.
 
     The tokenizer's beginning-of-sequence token comes first, unless the prompt's own words start with it (as
-    SmolLM2's chat format does) or there is none.
+    SmolLM2's chat format does) or there is none. With ``prompt.chat`` the chat template decides that too.
+
+    Raises:
+        R2GenError: there is no chat template, or it does not keep the user's words.
     """
-    before, after = (
-        tokenizer(text, add_special_tokens=False).input_ids for text in (prompt.before_image, prompt.after_image)
-    )
+    words = _chat(tokenizer, prompt) if prompt.chat else (prompt.before_image, prompt.after_image)
+    before, after = (tokenizer(text, add_special_tokens=False).input_ids for text in words)
     bos = tokenizer.bos_token_id
-    return ([bos] if bos is not None and before[:1] != [bos] else []) + before, after
+    needed = bos is not None and not prompt.chat and before[:1] != [bos]
+    return ([bos] if needed else []) + before, after
 
 
-def report_ids(tokenizer: PreTrainedTokenizerBase, reports: Sequence[str], max_tokens: int) -> list[list[int]]:
+def end_ids(tokenizer: PreTrainedTokenizerBase, prompt: PromptConfig) -> list[int]:
+    """The tokens that end a report, that of the training text first.
+
+    It is the tokenizer's end of sequence; with ``prompt.chat`` it is what the chat template ends an answer with
+    (Gemma: ``<end_of_turn>``), if that is another.
+
+    Raises:
+        R2GenError: the tokenizer has no such token, so that no report would end.
+    """
+    ends = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+    if prompt.chat:
+        closing = tokenizer(_chat(tokenizer, prompt, answered=True)[1], add_special_tokens=False).input_ids
+        special = set(tokenizer.added_tokens_decoder) | set(tokenizer.all_special_ids)
+        ends = [token for token in closing if token in special][:1] + ends
+    if not ends:
+        raise R2GenError(
+            f"tokenizer of {tokenizer.name_or_path}: eos_token is not set, expected the token that ends a text. "
+            "Set it in the model folder's tokenizer_config.json."
+        )
+    return list(dict.fromkeys(ends))
+
+
+_PLACE = "\ufffc"  # Unicode's object replacement character: stands for what is no text
+
+
+def _chat(tokenizer: PreTrainedTokenizerBase, prompt: PromptConfig, answered: bool = False) -> tuple[str, str]:
+    """What the chat template writes before and after the picture, or (``answered``) before and after the report."""
+    question = prompt.before_image + ("" if answered else _PLACE) + prompt.after_image
+    messages = [{"role": "user", "content": question}] + [{"role": "assistant", "content": _PLACE}] * answered
+    try:
+        text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=not answered)
+    except Exception as error:  # no template, or one that refuses: jinja2 and transformers raise many kinds
+        raise R2GenError(
+            f"PromptConfig.chat: the chat template of {tokenizer.name_or_path} cannot be used ({error}). Write the "
+            "model's format into before_image and after_image instead, with chat=False."
+        ) from error
+    if text.count(_PLACE) != 1:
+        raise R2GenError(
+            f"PromptConfig.chat: the chat template of {tokenizer.name_or_path} wrote the message {text.count(_PLACE)} "
+            "times, expected once. Write the model's format into before_image and after_image, with chat=False."
+        )
+    before, _, after = text.partition(_PLACE)
+    return before, after
+
+
+def report_ids(
+    tokenizer: PreTrainedTokenizerBase, reports: Sequence[str], max_tokens: int, end: int | None = None
+) -> list[list[int]]:
     """Token ids of each report and its end token, at most ``max_tokens``.
 
     A report that is cut keeps no end token: its end was not there to be learnt (the original does the same).
+
+    Args:
+        end: the token that ends a report (``end_ids``); None: the tokenizer's end of sequence.
 
     Raises:
         DataError: a report is empty.
@@ -116,7 +169,7 @@ def report_ids(tokenizer: PreTrainedTokenizerBase, reports: Sequence[str], max_t
         if not report.strip():
             raise DataError(f"report {row} of the batch is empty: there is nothing to learn. Leave the study out.")
     ids = tokenizer(list(reports), add_special_tokens=False).input_ids
-    return [(row + [tokenizer.eos_token_id])[:max_tokens] for row in ids]
+    return [(row + [tokenizer.eos_token_id if end is None else end])[:max_tokens] for row in ids]
 
 
 def splice(

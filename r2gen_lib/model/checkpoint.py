@@ -23,6 +23,7 @@ from r2gen_lib import __version__
 from r2gen_lib.assets import repository_data
 from r2gen_lib.config import Preset, preset_from_dict, preset_to_dict
 from r2gen_lib.errors import AssetError, CheckpointError, R2GenError
+from r2gen_lib.model.lora import name_without_lora
 
 if TYPE_CHECKING:
     from r2gen_lib.model.r2gengpt import R2GenGPT
@@ -123,8 +124,10 @@ def resolve(folder_or_name: str | Path) -> Path:
 
 
 def frozen_hash(model: R2GenGPT) -> str | None:
-    """SHA-256 over the encoder's frozen parameters; None in deep mode: the checkpoint holds them all."""
-    frozen = {name.replace(".base_layer", ""): p for name, p in model.vision.named_parameters() if not p.requires_grad}
+    """SHA-256 over what of the encoder does not train: parameters, and the statistics of batch norms. None if nothing
+    is left: a deep mode's checkpoint holds every parameter."""
+    state = model.vision.state_dict(keep_vars=True)
+    frozen = {name_without_lora(name): tensor for name, tensor in state.items() if not tensor.requires_grad}
     if not frozen:
         return None
     digest = hashlib.sha256()

@@ -1,20 +1,30 @@
-"""From spliced prompts to report texts: beam search or greedy, ended where the model ended it."""
+"""From spliced prompts to report texts: beams, greedy or sampled, ended where the model ended it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from threading import Event, Thread
 from typing import Any
 
 import torch
 from torch import nn
-from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, PreTrainedTokenizerBase
-from transformers.generation import NoRepeatNGramLogitsProcessor, RepetitionPenaltyLogitsProcessor
+from transformers import (
+    GenerationConfig,
+    PreTrainedTokenizerBase,
+    StoppingCriteria,
+    StoppingCriteriaList,
+    TextIteratorStreamer,
+)
 
 from r2gen_lib.config import DecodingConfig
 from r2gen_lib.errors import R2GenError
 from r2gen_lib.model.alignment import Splice
+from r2gen_lib.model.reading import check_length
+from r2gen_lib.model.sampling import score_processors
+
+_SAMPLING = ("temperature", "top_k", "top_p", "seed")
 
 
 @dataclass(frozen=True)
@@ -37,80 +47,141 @@ def generate_reports(
     tokenizer: PreTrainedTokenizerBase,
     spliced: Splice,
     decoding: DecodingConfig,
-    changes: Mapping[str, Any],
+    ends: Sequence[int],
 ) -> list[Generated]:
-    """Continue prompts of equal length (so no padding is needed).
+    """Continue prompts of equal length (so no padding is needed) until one of the tokens ``ends``.
 
     Raises:
-        R2GenError: ``changes`` names a field that DecodingConfig lacks.
+        R2GenError: a score is not a finite number.
     """
-    decoding = _changed(decoding, changes)
-    sequences = language.generate(
-        inputs_embeds=spliced.inputs_embeds,
-        attention_mask=spliced.attention_mask,
-        generation_config=_generation_config(decoding, tokenizer),
-        logits_processor=LogitsProcessorList([_Penalties(decoding, tokenizer.bos_token_id)]),
-    )
-    return [_finish(ids, tokenizer, decoding.cut_unfinished) for ids in sequences.tolist()]
+    check_length(language, spliced.inputs_embeds.shape[1] + decoding.max_new_tokens)
+    sequences = language.generate(**_arguments(tokenizer, spliced, decoding, ends))
+    return [_finish(ids, tokenizer, ends, decoding.cut_unfinished) for ids in sequences.tolist()]
 
 
-def _changed(decoding: DecodingConfig, changes: Mapping[str, Any]) -> DecodingConfig:
+def stream_report(
+    language: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    spliced: Splice,
+    decoding: DecodingConfig,
+    ends: Sequence[int],
+) -> Iterator[str]:
+    """Pieces of one report as they are generated; joined, they are its whole text, an unfinished end included.
+
+    Generation runs in a thread of its own, which ends after the next token when the caller stops iterating.
+
+    Raises:
+        R2GenError: more than one study, beams (their text changes until the end), or scores that are not finite.
+    """
+    if spliced.inputs_embeds.shape[0] != 1 or decoding.num_beams > 1:
+        raise R2GenError(
+            f"stream: found {spliced.inputs_embeds.shape[0]} studies and num_beams={decoding.num_beams}, expected one "
+            "of each: the text of beams changes until the end. Use generate for the others."
+        )
+    check_length(language, spliced.inputs_embeds.shape[1] + decoding.max_new_tokens)
+    stop, failures = Event(), []
+    streamer = TextIteratorStreamer(tokenizer, skip_prompt=True, skip_special_tokens=True)
+    arguments = _arguments(tokenizer, spliced, decoding, ends)
+
+    def run() -> None:
+        try:
+            language.generate(**arguments, streamer=streamer, stopping_criteria=StoppingCriteriaList([_When(stop)]))
+        except BaseException as error:  # raised again where the pieces are read
+            failures.append(error)
+            streamer.end()
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        begun = False
+        for piece in streamer:
+            piece = piece if begun else piece.lstrip()
+            begun = begun or bool(piece)
+            if piece:
+                yield piece
+    finally:
+        stop.set()
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
+class _When(StoppingCriteria):
+    """Ends every row once ``event`` is set."""
+
+    def __init__(self, event: Event) -> None:
+        self.event = event
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **kwargs: Any) -> torch.Tensor:
+        return torch.full(input_ids.shape[:1], self.event.is_set(), dtype=torch.bool, device=input_ids.device)
+
+
+def changed_decoding(decoding: DecodingConfig, changes: Mapping[str, Any]) -> DecodingConfig:
+    """``decoding`` with some fields replaced. ``do_sample=True`` means one beam, unless ``changes`` say how many.
+
+    Raises:
+        R2GenError: an unknown field, a value that cannot be, or a setting that nothing would read.
+    """
     unknown = set(changes) - {field.name for field in fields(DecodingConfig)}
     if unknown:
         raise R2GenError(
             f"generate: unknown option(s) {', '.join(sorted(unknown))}, expected some of {', '.join(asdict(decoding))}."
         )
-    decoding = replace(decoding, **changes)
-    if decoding.num_beams < 1 or not 0 <= decoding.min_new_tokens <= decoding.max_new_tokens:
-        raise R2GenError(
-            f"generate: num_beams={decoding.num_beams}, min_new_tokens={decoding.min_new_tokens}, "
-            f"max_new_tokens={decoding.max_new_tokens}; expected at least one beam and min <= max."
-        )
+    decoding = replace(decoding, **({"num_beams": 1} if changes.get("do_sample") else {}) | dict(changes))
+    unread = [] if decoding.do_sample else [name for name in _SAMPLING if name in changes]
+    if unread:
+        raise R2GenError(f"generate: found {', '.join(unread)} without do_sample=True: alone they change nothing.")
+    if "length_penalty" in changes and decoding.num_beams == 1:
+        raise R2GenError("generate: found length_penalty with num_beams=1, expected more: it only ranks beams.")
+    _check_values(decoding)
     return decoding
 
 
-def _generation_config(decoding: DecodingConfig, tokenizer: PreTrainedTokenizerBase) -> GenerationConfig:
-    options: dict[str, Any] = dict(num_beams=decoding.num_beams, max_new_tokens=decoding.max_new_tokens)
-    if decoding.num_beams > 1:
-        options["length_penalty"] = decoding.length_penalty
-    if decoding.min_new_tokens:
-        options["min_new_tokens"] = decoding.min_new_tokens
-    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-    return GenerationConfig(
+def _check_values(decoding: DecodingConfig) -> None:
+    length = ("min_new_tokens", "max_new_tokens")
+    for right, names, expected in (
+        (decoding.num_beams >= 1, ("num_beams",), "at least one beam"),
+        (0 <= decoding.min_new_tokens <= decoding.max_new_tokens, length, "0 <= min <= max"),
+        (decoding.repetition_penalty > 0, ("repetition_penalty",), "a number above 0 (1: no penalty)"),
+        (decoding.no_repeat_ngram_size >= 0, ("no_repeat_ngram_size",), "a length of n-grams, or 0 for no limit"),
+        (decoding.temperature > 0, ("temperature",), "a number above 0"),
+        (decoding.top_k >= 0, ("top_k",), "a number of tokens, or 0 for all"),
+        (0 < decoding.top_p <= 1, ("top_p",), "a probability above 0"),
+        (not decoding.do_sample or decoding.num_beams == 1, ("do_sample", "num_beams"), "one beam for draws"),
+    ):
+        if not right:
+            found = ", ".join(f"{name}={getattr(decoding, name)!r}" for name in names)
+            raise R2GenError(f"generate: found {found}; expected {expected}.")
+
+
+def _arguments(
+    tokenizer: PreTrainedTokenizerBase, spliced: Splice, decoding: DecodingConfig, ends: Sequence[int]
+) -> dict[str, Any]:
+    """The arguments of transformers' ``generate``: every setting but the beams acts through ``score_processors``."""
+    start, pad = tokenizer.bos_token_id, tokenizer.pad_token_id
+    config = GenerationConfig(
         do_sample=False,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=pad,
-        **options,
+        num_beams=decoding.num_beams,
+        max_new_tokens=decoding.max_new_tokens,
+        bos_token_id=start,
+        eos_token_id=list(ends),
+        pad_token_id=ends[0] if pad is None else pad,
+        **({"length_penalty": decoding.length_penalty} if decoding.num_beams > 1 else {}),
+    )
+    processors = score_processors(decoding, None if start in ends else start, list(ends), spliced.inputs_embeds.device)
+    return dict(
+        inputs_embeds=spliced.inputs_embeds,
+        attention_mask=spliced.attention_mask,
+        generation_config=config,
+        logits_processor=processors,
     )
 
 
-class _Penalties(LogitsProcessor):
-    """Penalties over what was generated. The prompt is vectors, so it can't be seen; as in the original, the
-    history begins with the start token, so that repeating *it* is penalised too."""
-
-    def __init__(self, decoding: DecodingConfig, start: int | None) -> None:
-        self.start = start
-        self.parts = []
-        if decoding.repetition_penalty != 1.0:
-            self.parts.append(RepetitionPenaltyLogitsProcessor(decoding.repetition_penalty))
-        if decoding.no_repeat_ngram_size:
-            self.parts.append(NoRepeatNGramLogitsProcessor(decoding.no_repeat_ngram_size))
-
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
-        if self.start is not None:
-            input_ids = torch.cat([torch.full_like(scores[:, :1], self.start, dtype=torch.long), input_ids], dim=1)
-        for part in self.parts:
-            scores = part(input_ids, scores)
-        return scores
-
-
-def _finish(ids: list[int], tokenizer: PreTrainedTokenizerBase, cut: bool) -> Generated:
-    end = tokenizer.eos_token_id
-    finished = end in ids
-    ids = ids[: ids.index(end)] if finished else ids
+def _finish(ids: list[int], tokenizer: PreTrainedTokenizerBase, ends: Sequence[int], cut: bool) -> Generated:
+    end = next((place for place, token in enumerate(ids) if token in ends), None)
+    ids = ids[:end]
     text = tokenizer.decode(ids, skip_special_tokens=True).strip()
-    return Generated(cut_to_whole(text) if cut and not finished else text, finished, ids)
+    return Generated(cut_to_whole(text) if cut and end is None else text, end is not None, ids)
 
 
 def cut_to_whole(text: str) -> str:

@@ -16,12 +16,19 @@ import transformers
 from packaging.version import Version
 from safetensors.torch import save_file
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    PreTrainedTokenizerBase,
+)
 
 from r2gen_lib.assets import ASSETS, asset
 from r2gen_lib.config import LanguageConfig
 from r2gen_lib.errors import AssetError, R2GenError
-from r2gen_lib.files import cache_dir
+from r2gen_lib.files import cache_dir, sha256_of
+from r2gen_lib.model.lora import is_lora, name_without_lora
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _CONVERSION = "v1"  # raise it when the converted files change
@@ -45,14 +52,16 @@ class LanguageModel:
 def load_language(config: LanguageConfig, device: torch.device | str = "cpu") -> LanguageModel:
     """Load and freeze the language model that ``config`` names.
 
-    A GGUF asset is converted once (about 15 s) to bf16 safetensors in the cache; later loads take 0.1 s.
+    A GGUF file is converted once (SmolLM2: about 15 s) to bf16 safetensors in the cache; later loads take 0.1 s.
+    What the model's own ``generation_config`` says is dropped: DecodingConfig says how reports are generated.
 
     Raises:
         AssetError: the wheel is missing, or the source cannot be loaded.
         CacheError: the cache folder cannot be written.
     """
     dtype = choose_dtype(config.dtype, device)
-    folder = _converted(config.source.removeprefix("asset:")) if config.source.startswith("asset:") else config.source
+    gguf, sha256 = _gguf_file(config.source)
+    folder = _converted(gguf, sha256) if gguf else config.source
     try:
         with _quiet_transformers():
             tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -61,18 +70,14 @@ def load_language(config: LanguageConfig, device: torch.device | str = "cpu") ->
             )
     except Exception as error:  # transformers raises many kinds; all mean the same to the user
         advice = (
-            f"Remove the folder {folder}; it is made again from the wheel."
-            if config.source.startswith("asset:")
-            else "Give LanguageConfig.source a folder with a transformers model, or an id you may download."
+            f"Remove the folder {folder}; it is made again from {gguf}."
+            if gguf
+            else "Give LanguageConfig.source a GGUF file, a folder with a transformers model, or an id to download."
         )
         raise AssetError(f"language model {config.source}: cannot be loaded ({error}). {advice}") from error
+    model.generation_config = GenerationConfig()
     model = freeze(model.to(device))
-    identity = (
-        f"gguf-sha256:{ASSETS[config.source.removeprefix('asset:')].sha256}"
-        if config.source.startswith("asset:")
-        else f"tensors-sha256:{checksum(model)}"
-    )
-    return LanguageModel(model, tokenizer, identity)
+    return LanguageModel(model, tokenizer, f"gguf-sha256:{sha256}" if gguf else f"tensors-sha256:{checksum(model)}")
 
 
 def freeze(module: nn.Module) -> nn.Module:
@@ -106,9 +111,13 @@ def _cpu_has_bf16() -> bool:
 
 
 def checksum(module: nn.Module) -> str:
-    """SHA-256 over every parameter's name, shape and value (as fp32, so that a bf16 load hashes alike)."""
+    """SHA-256 over every parameter's name, shape and value (as fp32, so that a bf16 load hashes alike).
+
+    A LoRA is not part of the module it was put on: it changes no checksum.
+    """
     digest = hashlib.sha256()
-    for name, parameter in sorted(module.named_parameters()):  # shared tensors come once
+    own = {name_without_lora(name): p for name, p in module.named_parameters() if not is_lora(name)}
+    for name, parameter in sorted(own.items()):  # shared tensors come once
         digest.update(f"{name} {tuple(parameter.shape)}\n".encode())
         digest.update(parameter.detach().float().cpu().contiguous().numpy().data)
     return digest.hexdigest()
@@ -119,17 +128,29 @@ def language_skeleton(config: LanguageConfig) -> nn.Module:
     if not config.shape:
         raise R2GenError("LanguageConfig.shape: found nothing, expected the model's config fields to count by.")
     with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(AutoConfig.for_model("llama", **config.shape))
+        return AutoModelForCausalLM.from_config(AutoConfig.for_model(**{"model_type": "llama", **config.shape}))
 
 
-def _converted(name: str) -> Path:
-    """Folder of the GGUF asset as bf16 safetensors; made in a temporary folder and renamed into place."""
-    gguf = asset(name)
+def _gguf_file(source: str) -> tuple[Path, str] | tuple[None, None]:
+    """The GGUF file that ``source`` names, and its SHA-256; nothing if it names something else."""
+    if source.startswith("asset:"):
+        name = source.removeprefix("asset:")
+        return asset(name), ASSETS[name].sha256
+    if not source.lower().endswith(".gguf"):
+        return None, None
+    path = Path(source).expanduser()
+    if not path.is_file():
+        raise AssetError(f"language model {source}: there is no such file. Give LanguageConfig.source a GGUF file.")
+    return path, sha256_of(path)
+
+
+def _converted(gguf: Path, sha256: str) -> Path:
+    """Folder of a GGUF file as bf16 safetensors; made in a temporary folder and renamed into place."""
     parent = cache_dir("llm")
-    folder = parent / f"{gguf.stem}-{ASSETS[name].sha256[:12]}-{_CONVERSION}"
+    folder = parent / f"{gguf.stem}-{sha256[:12]}-{_CONVERSION}"
     if folder.is_dir():
         return folder
-    print(f"Converting {gguf.name} once into {folder} (about 20 s, 270 MB) ...", flush=True)
+    print(f"Converting {gguf.name} ({gguf.stat().st_size / 1e6:.0f} MB) once into {folder} ...", flush=True)
     temporary = Path(tempfile.mkdtemp(prefix=".converting-", dir=parent))
     try:
         temporary.chmod(0o755)
@@ -158,7 +179,8 @@ def _convert(gguf: Path, folder: Path) -> None:
             model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, **options)
     except Exception as error:
         raise AssetError(
-            f"{gguf}: cannot be converted ({error}). Install gguf and accelerate as constraints.txt has them."
+            f"{gguf}: cannot be converted ({error}). Install gguf and accelerate as constraints.txt has them; the "
+            "architecture must be one whose GGUF files transformers reads."
         ) from error
     tensors = {name: p.detach().bfloat16().contiguous() for name, p in model.named_parameters()}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})

@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-import copy
-import inspect
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,16 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from transformers import Cache
 
 from r2gen_lib.config import Preset, check_mode, get_preset
 from r2gen_lib.errors import AssetError, R2GenError
 from r2gen_lib.model import checkpoint, hub
-from r2gen_lib.model.alignment import prompt_ids, report_ids, splice
-from r2gen_lib.model.generation import Generated, generate_reports
+from r2gen_lib.model.alignment import end_ids, prompt_ids, report_ids, splice
+from r2gen_lib.model.generation import Generated, changed_decoding, generate_reports, stream_report
 from r2gen_lib.model.language import LanguageModel, checksum, load_language
+from r2gen_lib.model.lora import train_dropout, with_language_lora
 from r2gen_lib.model.original_checkpoint import model_from_original
+from r2gen_lib.model.reading import ReportReader
 from r2gen_lib.model.tuning import make_mapper, prepare_mode, set_training
 from r2gen_lib.model.vision import VisionEncoder, load_vision_weights
 from r2gen_lib.model.words import nearest_words
@@ -61,8 +61,11 @@ class R2GenGPT(nn.Module):
         self.language_identity = language.identity
         self.mapper = make_mapper(preset, vision, self.embed.embedding_dim, self._start_gain())
         prepare_mode(vision, self.mapper, mode, preset.lora)
+        if preset.language_lora:  # last, so that one seed gives one mapper, with or without it
+            self.language = with_language_lora(language.model, preset.language_lora)
         self.prompt = prompt_ids(self.tokenizer, preset.prompt)
-        self._known: tuple[torch.device, Cache] | None = None
+        self.ends = end_ids(self.tokenizer, preset.prompt)
+        self._read = ReportReader(self.language, self.prompt[0], constant=preset.language_lora is None)
         self.to(self.embed.weight.device)
         self.eval()
 
@@ -118,10 +121,13 @@ class R2GenGPT(nn.Module):
         """
         folder = checkpoint.resolve(folder_or_name)
         mode = checkpoint.read_config(folder)["mode"]
+        preset = checkpoint.saved_preset(folder)
         if mode == "deep" and vision_weights == FROM_PRESET:
-            vision_weights = None  # the checkpoint holds the whole encoder
+            vision_weights = (
+                preset.vision.weights
+            )  # the checkpoint holds the whole encoder, but no batch norm's statistics
         model = cls.from_preset(
-            checkpoint.saved_preset(folder),
+            preset,
             mode,
             vision_weights=vision_weights,
             language=language,
@@ -208,6 +214,7 @@ class R2GenGPT(nn.Module):
         """Training mode for what trains in this mode; everything frozen stays in eval mode."""
         super().train(mode)
         self.language.eval()
+        train_dropout(self.language, mode)
         set_training(self.vision, self.mode, mode, self.preset.optim.noisy_frozen_encoder)
         return self
 
@@ -249,36 +256,14 @@ class R2GenGPT(nn.Module):
         visual = self.visual_tokens(pixel_values, features)  # (B, M, D_lm)
         if len(reports) != visual.shape[0]:
             raise R2GenError(f"reports: found {len(reports)} for {visual.shape[0]} studies, expected one each.")
-        ids = report_ids(self.tokenizer, reports, self.preset.optim.max_report_tokens)
+        ids = report_ids(self.tokenizer, reports, self.preset.optim.max_report_tokens, self.ends[0])
         spliced = splice(self.embed, visual, self.prompt, ids)
         if self.preset.optim.mask_token_0:
             spliced = spliced.without_loss_on(0)
-        known = len(self.prompt[0])  # P: what stands before the picture
-        hidden = self.language.base_model(
-            inputs_embeds=spliced.inputs_embeds[:, known:],
-            attention_mask=spliced.attention_mask,
-            use_cache=known > 0,
-            **self._before_picture(visual.shape[0]),
-        ).last_hidden_state  # (B, L-P, D_lm)
-        chosen = spliced.predicts_report  # (B, L-1)
-        logits = self.language.get_output_embeddings()(hidden[:, :-1][chosen[:, known:]]).float()  # (R, vocabulary)
+        chosen, logits = spliced.predicts_report, self._read(spliced)
         labels = spliced.labels[:, 1:][chosen]  # (R,)
         loss = nn.functional.cross_entropy(logits, labels)
         return ReportOutput(loss, logits, labels, chosen.nonzero()[:, 0])
-
-    @torch.no_grad()
-    def _before_picture(self, batch: int) -> dict[str, Cache]:
-        """Keys and values of the prompt's words before the picture: no picture changes them, so they are worked out
-        once. As an argument for the language model, for ``batch`` rows alike; empty where there are no such words."""
-        if not self.prompt[0]:
-            return {}
-        if self._known is None or self._known[0] != self.device:
-            words = torch.tensor([self.prompt[0]], device=self.device)
-            self._known = self.device, self.language.base_model(input_ids=words, use_cache=True).past_key_values
-        cache = copy.deepcopy(self._known[1])
-        cache.batch_repeat_interleave(batch)
-        accepted = inspect.signature(self.language.base_model.forward).parameters
-        return {"cache" if "cache" in accepted else "past_key_values": cache}  # transformers renamed it in 5.24
 
     def generate(
         self,
@@ -287,6 +272,9 @@ class R2GenGPT(nn.Module):
         **decoding: Any,
     ) -> list[str]:
         """Reports for pictures; ``decoding`` overrides fields of the preset's DecodingConfig.
+
+        In fp32 a report does not depend on what is generated beside it; in bf16 the processor rounds a batch otherwise
+        than a single study, which can turn a near tie.
 
         Each text ends where the model ended it. One that reached ``max_new_tokens`` is cut back to its last
         whole sentence, or word; ``generate_details`` says which did.
@@ -301,12 +289,34 @@ class R2GenGPT(nn.Module):
         **decoding: Any,
     ) -> list[Generated]:
         """As ``generate``, with each report's token ids and whether the model finished it."""
+        settings = changed_decoding(self.preset.decoding, decoding)
+        with self._evaluating():
+            spliced = splice(self.embed, self.visual_tokens(pixel_values, features), self.prompt)
+            return generate_reports(self.language, self.tokenizer, spliced, settings, self.ends)
+
+    def stream(
+        self,
+        pixel_values: Float[Tensor, "1 V 3 H W"] | None = None,
+        features: Float[Tensor, "1 N D_v"] | None = None,
+        **decoding: Any,
+    ) -> Iterator[str]:
+        """The report of one study, piece by piece as it is written; greedy, or sampled with ``do_sample=True``.
+
+        Joined, the pieces are what ``generate(num_beams=1, ...)`` gives, before an unfinished end is cut back.
+        """
+        settings = changed_decoding(self.preset.decoding, {"num_beams": 1, **decoding})
+        with self._evaluating():
+            with torch.no_grad():
+                spliced = splice(self.embed, self.visual_tokens(pixel_values, features), self.prompt)
+            yield from stream_report(self.language, self.tokenizer, spliced, settings, self.ends)
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        """Eval mode for a while."""
         was_training = self.training
         self.eval()
         try:
-            visual = self.visual_tokens(pixel_values, features)
-            spliced = splice(self.embed, visual, self.prompt)
-            return generate_reports(self.language, self.tokenizer, spliced, self.preset.decoding, decoding)
+            yield
         finally:
             self.train(was_training)
 
@@ -322,7 +332,7 @@ class R2GenGPT(nn.Module):
         return {name: p for name, p in self.named_parameters() if p.requires_grad}
 
     def llm_checksum(self) -> str:
-        """SHA-256 over every value of the language model: training must not change it."""
+        """SHA-256 over every value of the language model, a LoRA on it left out: training must not change it."""
         return checksum(self.language)
 
     def save_trainable(self, folder: str | Path, notes: Mapping[str, Any] | None = None) -> Path:
@@ -334,7 +344,8 @@ class R2GenGPT(nn.Module):
         if start == "one":
             return 1.0
         if start == "embedding_std":
-            return self.embed.weight.float().std().item()
+            words = self.embed(torch.arange(self.embed.num_embeddings, device=self.device))  # Gemma's are scaled here
+            return words.float().std().item()
         raise R2GenError(f"OptimConfig.layernorm_start: found {start!r}, expected 'one' or 'embedding_std'.")
 
 

@@ -1,10 +1,11 @@
 # ruff: noqa: F722
-"""The encoder: a timm model whose last feature map is read as visual tokens."""
+"""The encoder: any timm model whose last feature map, or sequence of patches, can be read as visual tokens."""
 
 from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -23,7 +24,8 @@ from r2gen_lib.model.stem import ConvolutionalStem
 class VisionEncoder(nn.Module):
     """Pictures of a study -> visual tokens, averaged over the views.
 
-    ``swin`` is the timm model, without a head. ``width`` is ``D_v``, the width of a token.
+    ``swin`` is the timm model, without a head: a Swin in every preset, but it may be another. ``width`` is
+    ``D_v``, the width of a token.
     """
 
     def __init__(self, config: VisionConfig) -> None:
@@ -39,21 +41,41 @@ class VisionEncoder(nn.Module):
         several views would no longer have the scale of one.
         """
         batch, views = pixel_values.shape[:2]
-        maps = self.swin.forward_features(pixel_values.flatten(0, 1))  # (B*V, h, w, D_v) or (B*V, N, D_v)
-        tokens = maps.flatten(1, -2) if maps.ndim == 4 else maps[:, self.prefix_tokens :]  # (B*V, N, D_v)
+        tokens = self._tokens(self.swin.forward_features(pixel_values.flatten(0, 1)))  # (B*V, N, D_v)
         return tokens.unflatten(0, (batch, views)).mean(dim=1)  # (B, N, D_v)
 
     @property
     def prefix_tokens(self) -> int:
         """Class and register tokens in front of a ViT's patches; none in a Swin."""
-        return getattr(self.swin, "num_prefix_tokens", 0)
+        has_class_token = getattr(self.swin, "cls_token", None) is not None
+        return getattr(self.swin, "num_prefix_tokens", int(has_class_token))
+
+    def _tokens(self, maps: Tensor) -> Float[Tensor, "B N D_v"]:
+        """Places of a feature map row by row, or patches without what stands in front of them.
+
+        timm's models give (B, N, D_v), (B, h, w, D_v) if their ``output_fmt`` is "NHWC", else (B, D_v, h, w).
+        """
+        found = tuple(maps.shape) if isinstance(maps, Tensor) else type(maps).__name__
+        tokens = None
+        if isinstance(maps, Tensor) and maps.ndim == 4:
+            last = getattr(self.swin, "output_fmt", "NCHW") == "NHWC"
+            tokens = maps.flatten(1, 2) if last else maps.flatten(2).transpose(1, 2)
+        elif isinstance(maps, Tensor) and maps.ndim == 3:
+            tokens = maps[:, self.prefix_tokens :]
+        if tokens is None or tokens.shape[1] == 0 or tokens.shape[2] != self.width:
+            raise R2GenError(
+                f"VisionConfig.model_name {self.config.model_name!r}: gives no visual tokens (found {found}, with "
+                f"{self.prefix_tokens} class tokens; expected a feature map or patches of width {self.width}). "
+                "Take a model whose forward_features does, such as a Swin, ViT or ConvNeXt."
+            )
+        return tokens
 
 
 def make_timm(config: VisionConfig) -> nn.Module:
     """The timm model of ``config`` with random weights and no head.
 
     Raises:
-        R2GenError: timm does not know the name or the arguments, or the features are not tokens.
+        R2GenError: timm does not know the name or the arguments.
     """
     options = {"img_size": config.image_size, **config.model_kwargs}
     if config.stem:
@@ -64,12 +86,29 @@ def make_timm(config: VisionConfig) -> nn.Module:
             f"{options['img_size']}. Give both the same number."
         )
     try:
-        return timm.create_model(config.model_name, pretrained=False, num_classes=0, global_pool="", **options)
+        return _create(config, options)
     except (RuntimeError, TypeError, ValueError, AssertionError) as error:
         raise R2GenError(
             f"VisionConfig.model_name {config.model_name!r} with {options}: timm cannot make it ({error}). "
-            "Take a Swin or ViT from timm.list_models('*swin*')."
+            "Take a name of timm.list_models(), and arguments that this model has."
         ) from error
+
+
+def _create(config: VisionConfig, options: dict[str, Any]) -> nn.Module:
+    """``timm.create_model`` with those arguments; the ones we add are left out where the model has no use for them:
+    ``img_size`` (most convolutional models read any size) and ``global_pool=""`` (some must have their pooling;
+    it comes after the features that we read)."""
+    options = {"global_pool": "", **options}
+    while True:
+        try:
+            return timm.create_model(config.model_name, pretrained=False, num_classes=0, **options)
+        except TypeError as error:
+            if "img_size" not in str(error) or "img_size" in config.model_kwargs or not options.pop("img_size", None):
+                raise
+        except AssertionError:
+            if "global_pool" in config.model_kwargs or "global_pool" not in options:
+                raise
+            del options["global_pool"]
 
 
 def load_vision_weights(encoder: VisionEncoder, weights: str | Path) -> None:
@@ -97,7 +136,11 @@ def load_vision_weights(encoder: VisionEncoder, weights: str | Path) -> None:
 
 @torch.no_grad()
 def token_count(encoder: VisionEncoder) -> int:
-    """``N``, found by encoding one black picture."""
-    side = encoder.config.image_size
+    """``N``, found by encoding one black picture in eval mode."""
+    side, training = encoder.config.image_size, encoder.training
     parameter = next(encoder.parameters())
-    return encoder(torch.zeros(1, 1, 3, side, side, dtype=parameter.dtype, device=parameter.device)).shape[1]
+    black = torch.zeros(1, 1, 3, side, side, dtype=parameter.dtype, device=parameter.device)
+    try:
+        return encoder.eval()(black).shape[1]
+    finally:
+        encoder.train(training)

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from r2gen_lib.assets import asset
-from r2gen_lib.config import PRESETS
+from r2gen_lib.config import PRESETS, PromptConfig
 from r2gen_lib.errors import AssetError, CacheError, R2GenError
 from r2gen_lib.model import language
+from r2gen_lib.model.alignment import end_ids, prompt_ids
 from r2gen_lib.model.language import checksum, choose_dtype, language_skeleton, load_language
 from r2gen_lib.model.r2gengpt import R2GenGPT
 
@@ -54,6 +55,15 @@ def test_prompt_is_the_chat_format(laptop):
     words = laptop.tokenizer.decode(before) + "[picture]" + laptop.tokenizer.decode(after)
     assert words.count("<|im_start|>") == 2 and words.startswith("<|im_start|>user\n")
     assert laptop.tokenizer.eos_token == "<|im_end|>"
+
+
+def test_the_models_own_chat_template_gives_the_presets_format(smollm, laptop):
+    words = PromptConfig("Describe the findings of this chest radiograph: ", "", chat=True)
+    before, after = prompt_ids(smollm.tokenizer, words)
+    system, _, user = smollm.tokenizer.decode(before).rpartition("<|im_start|>")
+    assert system.startswith("<|im_start|>system\n")  # the template's own addition
+    assert "<|im_start|>" + user == laptop.preset.prompt.before_image and after == laptop.prompt[1]
+    assert end_ids(smollm.tokenizer, words) == laptop.ends == [smollm.tokenizer.eos_token_id]
 
 
 def test_training_changes_the_mapper_and_nothing_else(laptop):

@@ -9,7 +9,6 @@ from tiny_system import TINY, tiny_model, tiny_pixels
 from r2gen_lib.config import PRESETS
 from r2gen_lib.errors import AssetError, DataError, R2GenError
 from r2gen_lib.model.alignment import report_ids, splice
-from r2gen_lib.model.generation import cut_to_whole
 from r2gen_lib.model.r2gengpt import R2GenGPT
 from r2gen_lib.model.vision import VisionEncoder, token_count
 
@@ -72,8 +71,8 @@ def test_wrong_inputs_say_what_was_expected():
         model(tiny_pixels(), TEXTS[:1])
     with pytest.raises(DataError, match="empty"):
         model(tiny_pixels(), ["the heart", ""])
-    with pytest.raises(R2GenError, match="temperature.*num_beams"):
-        model.generate(tiny_pixels(), temperature=2)
+    with pytest.raises(R2GenError, match="warmth.*num_beams"):
+        model.generate(tiny_pixels(), warmth=2)
     with pytest.raises(R2GenError, match="shallow, delta, deep"):
         R2GenGPT.from_preset("laptop", "frozen")
 
@@ -93,53 +92,10 @@ def test_vision_weights_that_are_no_safetensors(tmp_path):
         R2GenGPT.from_preset(TINY, vision_weights=file)
 
 
-def test_greedy_is_what_argmax_gives():
-    """One beam without penalties: each token is the likeliest one given those before."""
-    model, features = tiny_model(), torch.randn(1, 16, 16)
-    found = model.generate_details(features=features, num_beams=1, max_new_tokens=4)[0].ids
-    visual = model.visual_tokens(features=features)
-    ids = list(found)
-    before, after = (model.embed(torch.tensor([part])) for part in model.prompt)
-    written: list[int] = []
-    with torch.no_grad():
-        for expected in ids:
-            words = model.embed(torch.tensor([written], dtype=torch.long))
-            scores = model.language(inputs_embeds=torch.cat([before, visual, after, words], 1)).logits[0, -1]
-            assert scores.argmax().item() == expected
-            written.append(expected)
-
-
-def test_batch_does_not_change_a_report():
-    model, features = tiny_model(), torch.randn(3, 16, 16)
-    together = model.generate(features=features)
-    assert together == [model.generate(features=features[i : i + 1])[0] for i in range(3)]
-
-
-def test_minimum_and_repetition_are_obeyed():
-    model, features = tiny_model(), torch.randn(2, 16, 16)
-    for one in model.generate_details(features=features, min_new_tokens=6, no_repeat_ngram_size=1):
-        assert len(one.ids) >= 6 and len(set(one.ids)) == len(one.ids)
-
-
 def test_generation_leaves_the_mode_alone():
     model = tiny_model().train()
     model.generate(features=torch.randn(1, 16, 16))
     assert model.training and not model.language.training
-
-
-@pytest.mark.parametrize(
-    "text, whole",
-    [
-        ("The heart is normal. The lungs are cle", "The heart is normal."),
-        ("The heart is nor", "The heart is"),
-        ("The heart is normal.", "The heart is normal."),
-        ("Heart size 1.5 times nor", "Heart size 1.5 times"),
-        ("cardiome", "cardiome"),
-        ("", ""),
-    ],
-)
-def test_unfinished_ends_are_cut_to_whole(text, whole):
-    assert cut_to_whole(text) == whole
 
 
 def test_nearest_words_of_a_word_is_itself():
