@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from r2gen_lib.model import checkpoint
 from r2gen_lib.model.alignment import prompt_ids, report_ids, splice
 from r2gen_lib.model.generation import Generated, generate_reports
 from r2gen_lib.model.language import LanguageModel, checksum, load_language
+from r2gen_lib.model.low_memory import GRADIENT_SCALE, checkpointed, scale_gradient
 from r2gen_lib.model.tuning import make_mapper, prepare_mode, set_training
 from r2gen_lib.model.vision import VisionEncoder, load_vision_weights
 from r2gen_lib.model.words import nearest_words
@@ -182,18 +184,25 @@ class R2GenGPT(nn.Module):
         if len(reports) != visual.shape[0]:
             raise R2GenError(f"reports: found {len(reports)} for {visual.shape[0]} studies, expected one each.")
         ids = report_ids(self.tokenizer, reports, self.preset.optim.max_report_tokens)
+        in_fp16 = self.embed.weight.dtype == torch.float16
+        if in_fp16:
+            visual = scale_gradient(visual, 1 / GRADIENT_SCALE)
         spliced = splice(self.embed, visual, self.prompt, ids)
-        known = len(self.prompt[0])  # P: what stands before the picture
-        hidden = self.language.base_model(
-            inputs_embeds=spliced.inputs_embeds[:, known:],
-            attention_mask=spliced.attention_mask,
-            use_cache=known > 0,
-            **self._before_picture(visual.shape[0]),
-        ).last_hidden_state  # (B, L-P, D_lm)
+        checkpoints = self.preset.language.gradient_checkpointing and visual.requires_grad
+        known = 0 if checkpoints else len(self.prompt[0])  # P: what stands before the picture
+        with checkpointed(self.language) if checkpoints else nullcontext():
+            hidden = self.language.base_model(
+                inputs_embeds=spliced.inputs_embeds[:, known:],
+                attention_mask=spliced.attention_mask,
+                use_cache=known > 0,
+                **({} if checkpoints else self._before_picture(visual.shape[0])),
+            ).last_hidden_state  # (B, L-P, D_lm)
         chosen = spliced.predicts_report  # (B, L-1)
         logits = self.language.get_output_embeddings()(hidden[:, :-1][chosen[:, known:]]).float()  # (R, vocabulary)
         labels = spliced.labels[:, 1:][chosen]  # (R,)
         loss = nn.functional.cross_entropy(logits, labels)
+        if in_fp16:
+            loss = scale_gradient(loss, GRADIENT_SCALE)
         return ReportOutput(loss, logits, labels, chosen.nonzero()[:, 0])
 
     @torch.no_grad()
