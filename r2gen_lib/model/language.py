@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import io
 import shutil
 import tempfile
@@ -126,6 +127,12 @@ def language_skeleton(config: LanguageConfig) -> nn.Module:
         raise R2GenError("LanguageConfig.shape: found nothing, expected the model's config fields to count by.")
     with torch.device("meta"):
         return AutoModelForCausalLM.from_config(AutoConfig.for_model("llama", **config.shape))
+
+
+def cache_argument(model: nn.Module, cache: transformers.Cache) -> dict[str, transformers.Cache]:
+    """``cache`` as a keyword argument of the model's ``forward``; transformers renamed it in 5.24."""
+    accepted = inspect.signature(model.forward).parameters
+    return {"cache" if "cache" in accepted else "past_key_values": cache}
 
 
 def _converted(name: str) -> Path:

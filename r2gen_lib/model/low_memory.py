@@ -32,7 +32,8 @@ def quantization_options(quantization: str | None, dtype: torch.dtype, device: t
     """Arguments for ``from_pretrained`` that quantise the LLM's linear layers as they are read; none for None.
 
     "8bit" is LLM.int8() (Dettmers et al. 2022); "4bit" is NormalFloat4 with doubly quantised scales (QLoRA, Dettmers et
-    al. 2023). Both compute in ``dtype`` and let gradients pass to the visual tokens. Embeddings and head stay as they are.
+    al. 2023). Both compute in ``dtype`` and let gradients pass to the visual tokens. Embeddings and head stay as they
+    are.
 
     Raises:
         R2GenError: an unknown name, a device that is not CUDA, or bitsandbytes is not installed.

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from r2gen_lib.errors import AssetError, R2GenError
 from r2gen_lib.model import checkpoint
 from r2gen_lib.model.alignment import prompt_ids, report_ids, splice
 from r2gen_lib.model.generation import Generated, generate_reports
-from r2gen_lib.model.language import LanguageModel, checksum, load_language
+from r2gen_lib.model.language import LanguageModel, cache_argument, checksum, load_language
 from r2gen_lib.model.low_memory import GRADIENT_SCALE, checkpointed, scale_gradient
 from r2gen_lib.model.tuning import make_mapper, prepare_mode, set_training
 from r2gen_lib.model.vision import VisionEncoder, load_vision_weights
@@ -216,8 +215,7 @@ class R2GenGPT(nn.Module):
             self._known = self.device, self.language.base_model(input_ids=words, use_cache=True).past_key_values
         cache = copy.deepcopy(self._known[1])
         cache.batch_repeat_interleave(batch)
-        accepted = inspect.signature(self.language.base_model.forward).parameters
-        return {"cache" if "cache" in accepted else "past_key_values": cache}  # transformers renamed it in 5.24
+        return cache_argument(self.language.base_model, cache)
 
     def generate(
         self,
