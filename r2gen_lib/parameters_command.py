@@ -34,7 +34,7 @@ def parameters_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", choices=PRESETS, help="one preset (default: all)")
     words = "where it is to run: it decides dtype and attention (default: cpu for laptop, else cuda)"
     parser.add_argument("--device", choices=("cpu", "cuda"), help=words)
-    words = "say which settings fit a device of that many gigabytes (a T4: 16)"
+    words = "say which settings fit a device of that many gigabytes (a T4: 16); takes a minute or two"
     parser.add_argument("--device-memory", type=float, metavar="GB", help=words)
 
 

@@ -35,7 +35,7 @@ _SWIN_B = {
     "vision.model_name": "paper: Swin-B; code: --vision_model microsoft/swin-base-patch4-window7-224",
     "vision.image_size": "model: swin_base_patch4_window7_224 takes 224 x 224",
     "vision.model_kwargs": "model: none, the released architecture",
-    "vision.weights": "code: its microsoft/swin-base-patch4-window7-224 was trained on ImageNet-1k; timm tags it ms_in1k",
+    "vision.weights": "code: microsoft/swin-base-patch4-window7-224, of ImageNet-1k; timm tags it ms_in1k",
     "vision.mean": "model: the ImageNet means it was trained with; the code's image processor has the same",
     "vision.std": "model: the ImageNet deviations it was trained with; the code's image processor has the same",
 }
@@ -76,7 +76,7 @@ SOURCES: Mapping[str, Mapping[str, str]] = {
     | {
         "vision.model_name": "ours: the smallest Swin of timm; its shape is given by model_kwargs",
         "vision.image_size": "paper: 224 x 224",
-        "vision.model_kwargs.": "ours: three stages from patches of 8 end in the paper's 7 x 7 tokens, on two CPU cores",
+        "vision.model_kwargs.": "ours: three stages from patches of 8 end in the paper's 7 x 7 tokens",
         "vision.weights": "ours: our own pretraining on simulated radiographs (data/README.md)",
         "vision.mean": "ours: radiographs are grey; 0.5 brings pixels to -1..1",
         "vision.std": "ours: radiographs are grey; 0.5 brings pixels to -1..1",

@@ -197,8 +197,7 @@ class _Parts:
         cache.reorder_cache(torch.empty(beams, dtype=torch.long, device="meta"))
         hidden = self._read(self._empty(beams, 1), cache).last_hidden_state
         scores = self.language.get_output_embeddings()(hidden[:, -1]).float().log_softmax(-1)
-        penalised = scores + 0  # the penalties and the sum with the beams' scores are copies too
-        _ = penalised + scores
+        _ = [scores + 0 for _ in range(4)]  # copies: one a penalty, the beams' sums, and their sorting
 
     @property
     def _views(self) -> int:
