@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 import textwrap
+from typing import TYPE_CHECKING
 
-from r2gen_lib.config import MODES, PRESETS, Preset
+from r2gen_lib.config import PRESETS, Preset
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def presets_options(parser: argparse.ArgumentParser) -> None:
@@ -66,10 +70,10 @@ def _lengths(preset: Preset) -> str:
     )
 
 
-def _shown(table) -> str:
-    """Counts with thousands separators, percentages and gigabytes with the digits that matter."""
-    shown = table.copy().astype(object)
-    for column in table:
-        digits = "{:.4f}" if "percent" in column else "{:.3f}" if "GB" in column else "{:,.0f}"
-        shown[column] = [digits.format(value) for value in table[column]]
-    return shown.loc[list(MODES)].to_string()
+def _shown(table: pd.DataFrame) -> str:
+    """A column a mode; counts with thousands separators, percentages and gigabytes with the digits that matter."""
+    digits = {name: "{:.4f}" if "percent" in name else "{:.3f}" if "GB" in name else "{:,.0f}" for name in table}
+    rows = {name.replace("_", " "): [digits[name].format(value) for value in table[name]] for name in table}
+    width = max(map(len, rows))
+    lines = [("", table.index), *rows.items()]
+    return "\n".join(f"{name:{width}}" + "".join(f"{value:>16}" for value in values) for name, values in lines)

@@ -108,13 +108,12 @@ def quantization_saving(preset: Preset, quantization: str) -> int:
 
 
 def memory_table(preset: str | Preset, device: str = "cuda") -> pd.DataFrame:
-    """One row a mode: parameters in all, those that train, their share, the checkpoint's size, and both peaks.
+    """``parameter_table`` with the checkpoint's size and the peaks of training and generation, one row a mode.
 
-    Columns: total, trainable, trainable percent; and in GB (1e9 bytes) checkpoint, training, generation.
+    Columns added, in GB (1e9 bytes): checkpoint GB, training GB, generation GB.
     """
     preset = get_preset(preset)
-    table = parameter_table(preset)[["total", "trainable", "trainable_percent"]]
-    table = table.rename(columns={"trainable_percent": "trainable percent"})
+    table = parameter_table(preset)
     table["checkpoint GB"] = 4e-9 * table["trainable"]  # saved in fp32
     table["training GB"] = [training_memory(preset, mode, device).total / 1e9 for mode in table.index]
     table["generation GB"] = generation_memory(preset, device).total / 1e9

@@ -105,7 +105,7 @@ def test_what_saves_memory_saves_it():
     checkpointing = training_memory(changed(deep, 16, gradient_checkpointing=True), "shallow", "cpu")
     assert checkpointing.working < 0.5 * plain.working and checkpointing.weights == plain.weights
     half = training_memory(changed(deep, 16, dtype="bfloat16"), "shallow", "cpu")
-    assert half.working < plain.working and half.weights < plain.weights
+    assert half.weights < 0.7 * plain.weights
 
 
 def test_quantised_weights():
@@ -142,11 +142,13 @@ def test_fitting_settings():
     batch = table["training batch"]
     assert 0 < batch["deep", "32-bit", "no"] < batch["shallow", "32-bit", "no"] <= LARGEST
     assert batch["deep", "32-bit", "no"] <= batch["deep", "32-bit", "yes"]
-    limit = (1 - MARGIN) * 0.68e9
+    room = (1 - MARGIN) * 0.68e9 - PROCESS_BYTES["cuda"]
     found = int(batch["deep", "32-bit", "no"])
-    for more, fits in ((0, True), (2, False)):
-        preset = replace(TINY, optim=replace(TINY.optim, batch_size=found + more))
-        assert (training_memory(preset, "deep", "cuda").total <= limit * 1.02) == fits or found == LARGEST
+    fits, too_large = (
+        training_memory(replace(TINY, optim=replace(TINY.optim, batch_size=one)), "deep", "cuda").total
+        for one in (found, found + found // 5)
+    )
+    assert fits - PROCESS_BYTES["cuda"] < 1.05 * room and too_large - PROCESS_BYTES["cuda"] > room
     assert (fitting_settings(TINY, 0.1, "cuda")["training batch"] == 0).all()
     assert set(fitting_settings(TINY, 2, "cpu")["LLM weights"]) == {"32-bit", "16-bit"}
 
