@@ -28,6 +28,7 @@ from r2gen_lib.data_commands import (
     studies_of,
 )
 from r2gen_lib.errors import R2GenError
+from r2gen_lib.parameters_command import parameters, parameters_options, presets, presets_options
 
 DEFAULT_CHECKPOINT = "laptop-shallow"  # shipped in data/weights
 
@@ -122,19 +123,6 @@ def _pretrain_vision(args: argparse.Namespace) -> int:
     config = PretrainConfig(args.pictures, args.held_out, args.epochs, seed=args.seed, start_from=args.start_from)
     for row in pretrain(args.out, config):
         print(f"{row['finding']:24s}{row['AUROC (picture)']:7.3f}  ({row['pictures with it']} pictures)")
-    return 0
-
-
-def _parameters_options(p: argparse.ArgumentParser) -> None:
-    _preset_option(p)
-
-
-def _parameters(args: argparse.Namespace) -> int:
-    from r2gen_lib.model.tuning import parameter_table
-
-    table = parameter_table(args.preset)
-    shown = table.map(lambda n: f"{n:,}" if float(n).is_integer() else f"{n:.4f}")
-    print(f"preset {args.preset}, counted without loading any weights\n{shown.to_string()}")
     return 0
 
 
@@ -273,7 +261,8 @@ _COMMANDS = (
     ("doctor", doctor_command.run, "say what is wrong with a data set before training on it", doctor_command.options),
     ("simulate", simulate, "render the studies' radiographs into the cache", simulate_options),
     ("pretrain-vision", _pretrain_vision, "train the encoder on simulated pictures", _pretrain_options),
-    ("parameters", _parameters, "count parameters: what trains, what is frozen", _parameters_options),
+    ("presets", presets, "print every setting of the presets and where it comes from", presets_options),
+    ("parameters", parameters, "count what trains and what is frozen; estimate memory", parameters_options),
     ("train", _train, "train the mapper (by mode more) in front of the frozen LLM", _train_options),
     ("convert", convert_command.run, "turn a .pth of the public R2GenGPT into a checkpoint", convert_command.options),
     ("evaluate", _evaluate, "write reports for a split; score them beside their controls", _evaluate_options),

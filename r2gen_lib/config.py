@@ -21,7 +21,8 @@ MODES = ("shallow", "delta", "deep")
 class VisionConfig:
     """The encoder: a timm model by name (``timm.list_models()``), with the keyword arguments that make it.
 
-    ``weights`` is a safetensors file under ``data/`` (our own pretraining); None: they come from the caller.
+    ``weights`` is a safetensors file under ``data/`` (our own pretraining), ``timm:TAG`` (timm's own pretraining of
+    ``model_name``, from its hub; ``timm`` alone: timm's default tag), or None: they come from the caller.
     ``mean`` and ``std`` are the pixel normalisation, one number a channel. ``views`` are the pictures of a
     study that are read; their encoder outputs are averaged before the projection. ``fit`` is how a picture becomes
     square: "pad" (nothing is lost), "crop" (to its middle) or "stretch" (its shape is lost; the original's way).
@@ -46,16 +47,22 @@ class LanguageConfig:
 
     ``source`` is ``asset:NAME`` (a GGUF file in an asset wheel), the path of a GGUF file, or a folder or id that
     transformers loads.
-    ``dtype`` is "auto" (bf16 where the device multiplies it natively, else fp32), "bfloat16" or "float32".
-    ``attention`` is transformers' attention implementation: on CPUs "eager" trains faster than "sdpa".
+    ``dtype`` is "auto" (bf16 where the device multiplies it natively, else fp32), "half" (on CUDA without bf16, such
+    as a T4, fp16 in place of fp32), "bfloat16", "float16" or "float32".
+    ``attention`` is transformers' attention implementation, or "auto": on CPUs "eager", which trains faster there than
+    "sdpa"; on CUDA FlashAttention 2 where it is installed and the GPU has it, else "sdpa".
     ``shape`` holds the model's config fields, so that parameters can be counted without loading anything; its
     ``model_type`` is transformers' name of the architecture ("llama" if it is left out).
+    ``quantization`` is None, "8bit" or "4bit" (bitsandbytes, CUDA alone). ``gradient_checkpointing`` keeps one tensor a
+    layer for the backward pass and computes the rest again: less memory, about a third more time.
     """
 
     source: str
     dtype: str = "auto"
     attention: str = "eager"
     shape: Mapping[str, Any] = field(default_factory=dict)
+    quantization: str | None = None
+    gradient_checkpointing: bool = False
 
 
 @dataclass(frozen=True)
@@ -191,19 +198,37 @@ _SMOLLM2_135M = dict(
     num_key_value_heads=3,
     tie_word_embeddings=True,
 )
+_SMOLLM2_1_7B = dict(
+    vocab_size=49152,
+    hidden_size=2048,
+    intermediate_size=8192,
+    num_hidden_layers=24,
+    num_attention_heads=32,
+    num_key_value_heads=32,
+    tie_word_embeddings=True,
+)
 _PAPER_PROMPT = PromptConfig(
     before_image="Human: <Img>",
     after_image="</Img> Generate a comprehensive and detailed diagnosis report for this chest xray image. \nAssistant:",
 )
+_CHAT_PROMPT = PromptConfig(
+    before_image="<|im_start|>user\nDescribe the findings of this chest radiograph: ",
+    after_image="<|im_end|>\n<|im_start|>assistant\n",
+)
 _IMAGENET = dict(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 
 
+def _swin_b(views: tuple[str, ...] = ("frontal",)) -> VisionConfig:
+    """The paper's encoder, with the weights of its authors as timm's hub has them."""
+    return VisionConfig("swin_base_patch4_window7_224", 224, weights="timm:ms_in1k", views=views, **_IMAGENET)
+
+
 def _paper(name: str, new_tokens: tuple[int, int], max_report_tokens: int, epochs: int) -> Preset:
-    """Swin-B in front of Llama-2-7b-chat (arXiv 2309.09812, section 3)."""
+    """Swin-B in front of Llama-2-7b-chat (arXiv 2309.09812); what each number rests on: ``preset_sources``."""
     return Preset(
         name=name,
-        vision=VisionConfig("swin_base_patch4_window7_224", 224, **_IMAGENET),
-        language=LanguageConfig("meta-llama/Llama-2-7b-chat-hf", "bfloat16", "sdpa", _LLAMA_2_7B),
+        vision=_swin_b(("frontal", "lateral") if name == "iu_xray" else ("frontal",)),
+        language=LanguageConfig("meta-llama/Llama-2-7b-chat-hf", "bfloat16", "auto", _LLAMA_2_7B),
         prompt=_PAPER_PROMPT,
         optim=OptimConfig(
             learning_rate=1e-4,
@@ -226,10 +251,7 @@ _LAPTOP = Preset(
         weights="weights/vision_laptop.safetensors",
     ),
     language=LanguageConfig("asset:smollm2_gguf", "auto", "eager", _SMOLLM2_135M),
-    prompt=PromptConfig(
-        before_image="<|im_start|>user\nDescribe the findings of this chest radiograph: ",
-        after_image="<|im_end|>\n<|im_start|>assistant\n",
-    ),
+    prompt=_CHAT_PROMPT,
     optim=OptimConfig(
         learning_rate=6e-3,
         layernorm_start="embedding_std",
@@ -245,9 +267,29 @@ _LAPTOP = Preset(
     visual_token_bias=True,  # 0.15 nats in the first 100 steps (data/README.md)
 )
 
+_COLAB = Preset(
+    name="colab",
+    vision=_swin_b(),
+    language=LanguageConfig("HuggingFaceTB/SmolLM2-1.7B-Instruct", "half", "auto", _SMOLLM2_1_7B),
+    prompt=_CHAT_PROMPT,
+    optim=OptimConfig(
+        learning_rate=1e-3,
+        layernorm_start="embedding_std",
+        warmup_steps=100,
+        encoder_rate=0.1,
+        batch_size=8,
+        clip_norm=1.0,
+        max_report_tokens=100,
+        epochs=5,
+    ),
+    decoding=_LAPTOP.decoding,
+    visual_token_bias=True,
+)
+
 PRESETS: Mapping[str, Preset] = MappingProxyType(
     {
         "laptop": _LAPTOP,
+        "colab": _COLAB,
         "iu_xray": _paper("iu_xray", (40, 100), 60, 15),
         "mimic_cxr": _paper("mimic_cxr", (80, 120), 100, 5),
     }

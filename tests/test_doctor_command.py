@@ -16,7 +16,7 @@ GOOD = [Study(s, s, f"A report of {s}.", pictures=(Picture("frontal", simulated=
 def doctor(line: list[str]) -> int:
     parser = argparse.ArgumentParser()
     doctor_command.options(parser)
-    return doctor_command.run(parser.parse_args([*line, "--preset", "iu_xray"]))  # its tokenizer is not here
+    return doctor_command.run(parser.parse_args([*line, "--preset", "mimic_cxr"]))  # its tokenizer is not here
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_one_page_and_status_0(data, capsys, tmp_path):
     assert doctor(["mine.json", "--pictures", str(tmp_path), "--section", "impression", "--clean", "none"]) == 0
     assert data["asked"] == [("mine.json", {"pictures": tmp_path, "section": "impression", "clean": "none"})]
     out = capsys.readouterr().out
-    assert out.startswith("2 studies") and "Healthy: " in out and "preset iu_xray" in out
+    assert out.startswith("2 studies") and "Healthy: " in out and "preset mimic_cxr" in out
 
 
 def test_problems_give_status_1_unless_they_are_skipped_by_name(data, capsys, tmp_path):

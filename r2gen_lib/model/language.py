@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import io
 import shutil
 import tempfile
@@ -28,9 +29,10 @@ from r2gen_lib.assets import ASSETS, asset
 from r2gen_lib.config import LanguageConfig
 from r2gen_lib.errors import AssetError, R2GenError
 from r2gen_lib.files import cache_dir, sha256_of
-from r2gen_lib.model.lora import is_lora, name_without_lora
+from r2gen_lib.model.lora_names import is_lora, name_without_lora
+from r2gen_lib.model.low_memory import choose_attention, quantization_options
 
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _CONVERSION = "v1"  # raise it when the converted files change
 
 
@@ -58,15 +60,17 @@ def load_language(config: LanguageConfig, device: torch.device | str = "cpu") ->
     Raises:
         AssetError: the wheel is missing, or the source cannot be loaded.
         CacheError: the cache folder cannot be written.
+        R2GenError: quantisation is asked for without CUDA or bitsandbytes.
     """
     dtype = choose_dtype(config.dtype, device)
+    options = quantization_options(config.quantization, dtype, device) | _dtype_argument(dtype)
     gguf, sha256 = _gguf_file(config.source)
     folder = _converted(gguf, sha256) if gguf else config.source
     try:
         with _quiet_transformers():
             tokenizer = AutoTokenizer.from_pretrained(folder)
             model = AutoModelForCausalLM.from_pretrained(
-                folder, attn_implementation=config.attention, **_dtype_argument(dtype)
+                folder, attn_implementation=choose_attention(config.attention, dtype, device), **options
             )
     except Exception as error:  # transformers raises many kinds; all mean the same to the user
         advice = (
@@ -76,8 +80,9 @@ def load_language(config: LanguageConfig, device: torch.device | str = "cpu") ->
         )
         raise AssetError(f"language model {config.source}: cannot be loaded ({error}). {advice}") from error
     model.generation_config = GenerationConfig()
-    model = freeze(model.to(device))
-    return LanguageModel(model, tokenizer, f"gguf-sha256:{sha256}" if gguf else f"tensors-sha256:{checksum(model)}")
+    model = freeze(model if config.quantization else model.to(device))
+    identity = f"gguf-sha256:{sha256}" if gguf else f"tensors-sha256:{checksum(model)}"
+    return LanguageModel(model, tokenizer, identity + (f"+{config.quantization}" if config.quantization else ""))
 
 
 def freeze(module: nn.Module) -> nn.Module:
@@ -88,17 +93,20 @@ def freeze(module: nn.Module) -> nn.Module:
 def choose_dtype(dtype: str, device: torch.device | str = "cpu") -> torch.dtype:
     """The dtype to compute in: ``"auto"`` is bf16 where the device multiplies it natively, else fp32.
 
-    Never fp16: the original's fp16 runs gave NaN losses.
+    fp16 has to be asked for, by ``"float16"`` or by ``"half"`` (as ``"auto"``, but fp16 on CUDA without bf16): a
+    model trained in bf16 may overflow in it, and the original's fp16 runs gave NaN losses.
     """
-    if dtype != "auto":
+    if dtype not in ("auto", "half"):
         if dtype not in _DTYPES:
-            raise R2GenError(f"LanguageConfig.dtype: found {dtype!r}, expected auto, {' or '.join(_DTYPES)}.")
+            raise R2GenError(f"LanguageConfig.dtype: found {dtype!r}, expected auto, half, {' or '.join(_DTYPES)}.")
         return _DTYPES[dtype]
     kind = torch.device(device).type
     native = (
         torch.cuda.is_bf16_supported(including_emulation=False) if kind == "cuda" else kind == "cpu" and _cpu_has_bf16()
     )
-    return torch.bfloat16 if native else torch.float32
+    if native:
+        return torch.bfloat16
+    return torch.float16 if dtype == "half" and kind == "cuda" else torch.float32
 
 
 def _cpu_has_bf16() -> bool:
@@ -129,6 +137,12 @@ def language_skeleton(config: LanguageConfig) -> nn.Module:
         raise R2GenError("LanguageConfig.shape: found nothing, expected the model's config fields to count by.")
     with torch.device("meta"):
         return AutoModelForCausalLM.from_config(AutoConfig.for_model(**{"model_type": "llama", **config.shape}))
+
+
+def cache_argument(model: nn.Module, cache: transformers.Cache) -> dict[str, transformers.Cache]:
+    """``cache`` as a keyword argument of the model's ``forward``; transformers renamed it in 5.24."""
+    accepted = inspect.signature(model.forward).parameters
+    return {"cache" if "cache" in accepted else "past_key_values": cache}
 
 
 def _gguf_file(source: str) -> tuple[Path, str] | tuple[None, None]:

@@ -11,20 +11,11 @@ from transformers.pytorch_utils import Conv1D
 
 from r2gen_lib.config import LoraConfig
 from r2gen_lib.errors import R2GenError
+from r2gen_lib.model.lora_names import is_lora
 from r2gen_lib.model.vision import VisionEncoder, token_count
 
 _ENCODER_TARGET = ("qkv",)
 _LANGUAGE_TARGET = ("q_proj", "v_proj")
-
-
-def is_lora(name: str) -> bool:
-    """Whether a parameter of that name belongs to a LoRA."""
-    return ".lora_A." in name or ".lora_B." in name
-
-
-def name_without_lora(name: str) -> str:
-    """The name a frozen parameter had before a LoRA was put beside it."""
-    return name.replace(".base_layer", "")
 
 
 def inject_lora(encoder: VisionEncoder, lora: LoraConfig) -> None:

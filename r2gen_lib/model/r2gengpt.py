@@ -20,6 +20,7 @@ from r2gen_lib.model.alignment import end_ids, prompt_ids, report_ids, splice
 from r2gen_lib.model.generation import Generated, changed_decoding, generate_reports, stream_report
 from r2gen_lib.model.language import LanguageModel, checksum, load_language
 from r2gen_lib.model.lora import train_dropout, with_language_lora
+from r2gen_lib.model.low_memory import GRADIENT_SCALE, scale_gradient
 from r2gen_lib.model.original_checkpoint import model_from_original
 from r2gen_lib.model.reading import ReportReader
 from r2gen_lib.model.tuning import make_mapper, prepare_mode, set_training
@@ -65,7 +66,12 @@ class R2GenGPT(nn.Module):
             self.language = with_language_lora(language.model, preset.language_lora)
         self.prompt = prompt_ids(self.tokenizer, preset.prompt)
         self.ends = end_ids(self.tokenizer, preset.prompt)
-        self._read = ReportReader(self.language, self.prompt[0], constant=preset.language_lora is None)
+        self._read = ReportReader(
+            self.language,
+            self.prompt[0],
+            constant=preset.language_lora is None,
+            checkpoints=preset.language.gradient_checkpointing,
+        )
         self.to(self.embed.weight.device)
         self.eval()
 
@@ -257,12 +263,17 @@ class R2GenGPT(nn.Module):
         if len(reports) != visual.shape[0]:
             raise R2GenError(f"reports: found {len(reports)} for {visual.shape[0]} studies, expected one each.")
         ids = report_ids(self.tokenizer, reports, self.preset.optim.max_report_tokens, self.ends[0])
+        in_fp16 = self.embed.weight.dtype == torch.float16
+        if in_fp16:
+            visual = scale_gradient(visual, 1 / GRADIENT_SCALE)
         spliced = splice(self.embed, visual, self.prompt, ids)
         if self.preset.optim.mask_token_0:
             spliced = spliced.without_loss_on(0)
         chosen, logits = spliced.predicts_report, self._read(spliced)
         labels = spliced.labels[:, 1:][chosen]  # (R,)
         loss = nn.functional.cross_entropy(logits, labels)
+        if in_fp16:
+            loss = scale_gradient(loss, GRADIENT_SCALE)
         return ReportOutput(loss, logits, labels, chosen.nonzero()[:, 0])
 
     def generate(

@@ -14,6 +14,8 @@ from transformers import Cache, DynamicCache
 
 from r2gen_lib.errors import R2GenError
 from r2gen_lib.model.alignment import Splice
+from r2gen_lib.model.language import cache_argument
+from r2gen_lib.model.low_memory import checkpointed
 
 _KEYS_AND_VALUES = {"DynamicLayer", "DynamicSlidingWindowLayer"}  # cache layers that can be copied for every row
 
@@ -25,19 +27,27 @@ class ReportReader:
         language: a causal language model.
         before: ids of the words before the picture (``prompt_ids``).
         constant: whether those words always give the same keys and values; they don't while ``language`` trains.
+        checkpoints: keep one tensor a layer for the backward pass (``low_memory.checkpointed``); no cache then.
     """
 
-    def __init__(self, language: nn.Module, before: list[int], constant: bool = True) -> None:
+    def __init__(
+        self, language: nn.Module, before: list[int], constant: bool = True, checkpoints: bool = False
+    ) -> None:
         self.language, self.before = language, before
-        self.constant = constant and bool(before)
+        self.constant, self.checkpoints = constant and bool(before), checkpoints
         self._known: tuple[torch.device, Cache] | None = None
         self._plain: bool | None = None
 
     def __call__(self, spliced: Splice) -> Float[Tensor, "R vocabulary"]:
         """In fp32, row by row, for the ``R`` tokens that ``spliced.predicts_report`` chooses."""
         check_length(self.language, spliced.inputs_embeds.shape[1])
+        if self.checkpoints and spliced.inputs_embeds.requires_grad:
+            with checkpointed(self.language):
+                return self._logits(spliced, {})
+        return self._logits(spliced, self._before_picture(spliced.inputs_embeds.shape[0]))
+
+    def _logits(self, spliced: Splice, cache: dict[str, Cache]) -> Float[Tensor, "R vocabulary"]:
         chosen = spliced.predicts_report  # (B, L-1)
-        cache = self._before_picture(chosen.shape[0])
         known = len(self.before) if cache else 0  # P: what is read already
         arguments = dict(
             inputs_embeds=spliced.inputs_embeds[:, known:],
@@ -70,8 +80,7 @@ class ReportReader:
             return {}
         cache = copy.deepcopy(self._known[1])
         cache.batch_repeat_interleave(batch)
-        accepted = inspect.signature(self.language.base_model.forward).parameters
-        return {"cache" if "cache" in accepted else "past_key_values": cache}  # transformers renamed it in 5.24
+        return cache_argument(self.language.base_model, cache)
 
     @torch.no_grad()
     def _head_is_plain(self) -> bool:

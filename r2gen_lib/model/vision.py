@@ -19,6 +19,7 @@ from r2gen_lib.errors import AssetError, R2GenError
 from r2gen_lib.model.checkpoint import load_strictly
 from r2gen_lib.model.original import convert_swin
 from r2gen_lib.model.stem import ConvolutionalStem
+from r2gen_lib.model.timm_hub import from_hub, hub_tensors
 
 
 class VisionEncoder(nn.Module):
@@ -118,12 +119,15 @@ def load_vision_weights(encoder: VisionEncoder, weights: str | Path) -> None:
     a Swin.
 
     Args:
-        weights: a file, or a path under ``data/`` such as ``"weights/vision_laptop.safetensors"``.
+        weights: a file, a path under ``data/`` such as ``"weights/vision_laptop.safetensors"``, or ``timm:TAG`` for
+            timm's own pretraining, from its hub.
 
     Raises:
-        AssetError: there is no such file, or it is no safetensors file.
+        AssetError: there is no such file, or it is no safetensors file, or timm's hub cannot be reached.
         CheckpointError: its tensors are not exactly the encoder's; the message lists them.
     """
+    if from_hub(weights):
+        return load_strictly(encoder.swin, hub_tensors(encoder.config, str(weights)), str(weights))
     path = Path(weights) if Path(weights).is_file() else repository_data(str(weights))
     try:
         tensors = load_file(path)

@@ -115,8 +115,9 @@ def test_dtype_by_ability(monkeypatch):
     for able, expected in ((True, torch.bfloat16), (False, torch.float32)):
         monkeypatch.setattr(language, "_cpu_has_bf16", lambda able=able: able)
         assert choose_dtype("auto", "cpu") == expected
-    with pytest.raises(R2GenError, match="float16"):
-        choose_dtype("float16")
+    assert choose_dtype("float16") == torch.float16  # only by name
+    with pytest.raises(R2GenError, match="'float8', expected auto, half, float32"):
+        choose_dtype("float8")
 
 
 def test_conversion_that_fails_leaves_nothing(empty_cache, monkeypatch):
