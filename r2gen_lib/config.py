@@ -113,8 +113,8 @@ class LoraConfig:
     rank: int = 16
     alpha: int = 16
     dropout: float = 0.1
-    query_value: bool = False
     target: tuple[str, ...] = ()
+    query_value: bool = False
 
 
 @dataclass(frozen=True)
