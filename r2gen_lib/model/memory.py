@@ -25,6 +25,7 @@ from r2gen_lib.config import LanguageConfig, Preset, get_preset
 from r2gen_lib.errors import R2GenError
 from r2gen_lib.model.dry_run import LiveBytes
 from r2gen_lib.model.language import cache_argument, choose_dtype, freeze, language_skeleton
+from r2gen_lib.model.lora import with_language_lora
 from r2gen_lib.model.low_memory import checkpointed
 from r2gen_lib.model.tuning import make_mapper, parameter_table, prepare_mode, set_training
 from r2gen_lib.model.vision import VisionEncoder, token_count
@@ -133,6 +134,8 @@ class _Parts:
             self.encoder = VisionEncoder(preset.vision)
             self.mapper = make_mapper(preset, self.encoder, self.language.config.hidden_size)
         prepare_mode(self.encoder, self.mapper, mode, preset.lora)
+        if preset.language_lora:
+            self.language = with_language_lora(self.language, preset.language_lora)
         set_training(self.encoder, mode, True)
         fused = config.attention.startswith("flash") or (config.attention == "auto" and device == "cuda")
         self.language.config._attn_implementation = "sdpa" if fused else config.attention.replace("auto", "eager")

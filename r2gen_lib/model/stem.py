@@ -47,7 +47,9 @@ class ConvolutionalStem(nn.Module):
         return super().train(False)
 
     def forward(self, pixels: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B h w D"]:
-        with torch.autocast(pixels.device.type, enabled=False):  # small convolutions gain nothing from bf16
+        kind = pixels.device.type
+        device = kind if torch.amp.is_autocast_available(kind) else "cpu"  # the meta device has none
+        with torch.autocast(device, enabled=False):  # small convolutions gain nothing from bf16
             maps = pixels.float().contiguous(memory_format=torch.channels_last)
             maps = self.cnn.forward_intermediates(maps, indices=[self.stage], intermediates_only=True)[0]
             return self.norm(self.proj(maps).permute(0, 2, 3, 1).contiguous())
