@@ -1,6 +1,6 @@
 """Do the pictures show the findings, and does nothing else give them away?
 
-    python benchmarks/simulator_auroc.py [--draws 2] [--epochs 4] [--limit N]
+    python benchmarks/simulator_auroc.py [--draws 2] [--epochs 3] [--limit N]
 
 Trains a small Swin (the laptop preset's encoder, ImageNet's weights in its stem, nothing else) on the frontal pictures
 of the training split to say which findings lie under which visual token, and prints AUROC on the pictures of the test
@@ -63,7 +63,7 @@ def _draw(job: tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--draws", type=int, default=2, help="patients drawn for each training study")
     parser.add_argument("--limit", type=int, help="at most so many training studies")
     parser.add_argument("--out", type=Path, default=cache_dir("benchmark"), help="folder for table and states")
