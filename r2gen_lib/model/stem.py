@@ -40,6 +40,7 @@ class ConvolutionalStem(nn.Module):
         self.grid_size = (img_size // patch_size,) * 2
         self.proj = nn.Conv2d(self.cnn.feature_info[self.stage]["num_chs"], embed_dim, 1)
         self.norm = nn.LayerNorm(embed_dim)
+        self.train()
         self.to(memory_format=torch.channels_last)  # five times faster on a CPU: 1 x 1 convolutions as matrix products
 
     def train(self, mode: bool = True) -> ConvolutionalStem:
