@@ -16,10 +16,12 @@ from r2gen_lib.training import pretrain_vision
 from r2gen_lib.training.pretrain_vision import (
     PretrainConfig,
     auroc_table,
+    new_eye,
     picture_logits,
     predict,
     pretrain,
     shipped_eye,
+    standardise,
     to_pixels,
 )
 from r2gen_lib.training.pretraining_data import TokenPictures, coded_findings, random_findings
@@ -73,6 +75,20 @@ def test_training_can_go_on_from_weights_of_an_earlier_run(small, tmp_path):
     pretrain(tmp_path / "second", replace(small, epochs=0, start_from=str(start)))
     first, second = load_file(start), load_file(tmp_path / "second" / "vision_laptop.safetensors")
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_standardised_tokens_say_the_same(small):
+    torch.manual_seed(0)
+    model = new_eye().eval()
+    with torch.no_grad():
+        model.backbone.swin.norm.bias.normal_()
+    pictures = blobs(8, 0).pictures
+    before = predict(model, pictures)[1]
+    standardise(model, pictures)
+    tokens, after = predict(model, pictures)
+    assert torch.allclose(before, after, atol=1e-3)
+    assert tokens.float().mean((0, 1)).abs().max() < 0.01
+    assert (tokens.float().std((0, 1)) - 1).abs().max() < 0.01
 
 
 def test_random_findings_are_often_none_and_never_contradict_each_other():
