@@ -50,7 +50,9 @@ MENTIONS: dict[str, tuple[str, ...]] = {
     ),
     "Edema": (
         "edema", "heart failure", "chf",
-        "pulmonary|vascular|interstitial|venous vascular|venous? congestion|engorgement|redistribution",
+        "pulmonary|vascular|venous vascular|venous? congestion|engorgement|redistribution|prominence|indistinctness",
+        "congestion", "indistinct|engorged|prominent central? lung|pulmonary? vascular*|vasculature|vessels",
+        "vascular*|vasculature ... indistinct|engorged|congested|prominent", "cephalization",
     ),
     "Consolidation": ("consolidat*",),
     "Pneumonia": ("pneumonia*", "bronchopneumonia", "pneumonitis", "infection|infectious", "superinfection"),
@@ -60,14 +62,16 @@ MENTIONS: dict[str, tuple[str, ...]] = {
         "effusion|effusions", "pleural fluid", "hydropneumothora*", "hemopneumothora*", "hemothora*",
     ),
     "Pleural Other": (
-        "pleural|pleuroparenchymal|biapical|apical thickening|scar|scarring|plaque|plaques|calcification*|fibrosis",
-        "thickening of the pleura", "fibrothorax",
+        "pleural|pleuroparenchymal -? based|parenchymal|peripheral? thickening|scar|scarring|plaque*|fibrosis|calcifi*",
+        "pleuroparenchymal|fissural|fissure thickening|scarring", "apical|biapical -? cap|caps|capping|thickening",
+        "thickening of|in the pleura|fissure", "fibrothorax", "calcified pleur*",
     ),
     "Fracture": ("fracture*", "fx"),
     "Support Devices": (
         "catheter*", "picc", "port|portacath|mediport|infuse-a-port", "pacemaker*|pacer|pacing", "icd|aicd",
         "defibrillator*", "tube|tubes", "device|devices", "line|lines", "lead|leads", "hardware", "prosthe*",
-        "stent|stents", "arthroplasty", "generator", "stimulator*", "cannula*", "drain|drains", "monitor",
+        "stent|stents", "arthroplasty", "generator", "stimulator*", "cannula*", "drain|drains", "monitor", "tip|tips", "valve replacement", "filter|filters",
+        "anchor*", "implantable",
     ),
 }  # fmt: skip
 
@@ -85,6 +89,7 @@ NORMAL: dict[str, tuple[str, ...]] = {
         "heart|cardiac ... not ... enlarged", "heart ... nonenlarged",
     ),
     "Lung Opacity": ("lung|lungs ... clear", "clear lung|lungs"),
+    "Edema": (f"vascular* ... {_NORMAL}|normally", f"{_NORMAL} ... vascular*|vasculature"),
 }  # fmt: skip
 
 #: Observation -> phrases that doubt it in themselves.
@@ -98,8 +103,11 @@ OTHER_MEANING: dict[str, tuple[str, ...]] = {
     "Lung Lesion": ("mass effect",),
     "Lung Opacity": ("nodular|masslike density|densities|opaci*", "bone|bony|osseous density"),
     "Edema": ("soft tissue edema",),
+    "Pneumonia": ("granulomatous|prior|previous|old|remote granulomatous? infection|infectious",),
     "Pleural Effusion": ("pericardial|joint effusion|effusions",),
-    "Support Devices": ("midclavicular|fissure|fracture line|lines",),
+    "Support Devices": (
+        "midclavicular|fissure|fracture|septal|lung|suture|b|kerley|midline -? b? line|lines", "breast prosthe*|implant*",
+    ),
 }
 
 #: What is added to, or taken out of, negspacy's English clinical terms.

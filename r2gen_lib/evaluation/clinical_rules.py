@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 _SPANS = "observations"
 #: Words in which one statement is looked for; more without a stop are read in pieces.
 MAX_SENTENCE = 200
+_STOP = re.compile(r"(?<=[a-z]{2})\.(?=[A-Za-z]{2})")  # "normal.no effusion": a blank is missing
 _NOT_BETWEEN = (
     *"no not without but however although though except normal unremarkable clear".split(),
     *"enlarged enlargement large widened prominent cardiomegaly".split(),
@@ -79,7 +80,7 @@ def _checked(texts: Iterable[str]) -> Iterator[str]:
     for n, text in enumerate(texts):
         if not isinstance(text, str):
             raise DataError(f"texts[{n}]: found {type(text).__name__}, expected text. Leave it out or pass ''.")
-        yield unicodedata.normalize("NFKC", text)
+        yield _STOP.sub(". ", unicodedata.normalize("NFKC", text))
 
 
 def _label_report(text: str) -> list[State]:
@@ -105,13 +106,19 @@ def _statements(sentence: str) -> tuple[tuple[str, State], ...]:
     """What one sentence says: (observation, state) of each phrase found. Sentences recur, so they are kept."""
     doc = _reader()(sentence)
     spans = list(doc.spans[_SPANS])
-    other = [span for span in spans if span.id_ == "other meaning"]
-    read = (span for span in spans if span.id_ != "other meaning" and not any(_within(span, o) for o in other))
+    read = (span for span in spans if span.id_ != "other meaning" and not any(_overrules(o, span) for o in spans))
     return tuple((span.label_, _state(span)) for span in read)
 
 
-def _within(span: Span, other: Span) -> bool:
-    return span.label_ == other.label_ and other.start <= span.start and span.end <= other.end
+def _overrules(other: Span, span: Span) -> bool:
+    """Whether a phrase that is not a plain mention overlaps this mention of the same observation."""
+    return (
+        other.id_ != "mention"
+        and span.id_ == "mention"
+        and other.label_ == span.label_
+        and other.start < span.end
+        and span.start < other.end
+    )
 
 
 def _state(span: Span) -> State:
