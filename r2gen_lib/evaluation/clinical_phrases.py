@@ -1,7 +1,7 @@
 """The words of the rules: which phrases of a report name which of CheXpert's observations, which negate, which doubt.
 
 Own lists, written for chest radiograph reports in English and tried on Open-i's; the observations and what belongs to
-each are CheXpert's (Irvin et al., arXiv 1901.07031, section 3). Nothing but data is here; ``clinical_rules`` reads it.
+each are CheXpert's (Irvin et al., arXiv 1901.07031). Nothing but data is here; ``clinical_rules`` reads it.
 
 A phrase is words with a blank between. ``a|b`` is either word, ``opaci*`` any word that begins so, ``word?`` may be
 missing, ``...`` stands for up to eight words that neither deny nor contrast. Case does not matter.
@@ -22,8 +22,6 @@ FIVE = ("Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Pleural Effusi
 _LARGE = "enlarged|enlargement|large|prominent|prominence|megaly|increased|generous"
 _HEART = "heart|cardiac|cardiopericardial"
 _WIDE = "widened|widening|wide|enlarged|enlargement|prominent|prominence"
-_FLUID = "effusion|effusions|fluid"
-_DEVICE_PLACE = "sternotomy|sternal|mediastinal"
 
 #: Observation -> phrases that say it is there (unless negated or doubted).
 MENTIONS: dict[str, tuple[str, ...]] = {
@@ -56,7 +54,7 @@ MENTIONS: dict[str, tuple[str, ...]] = {
     ),
     "Consolidation": ("consolidat*",),
     "Pneumonia": ("pneumonia*", "bronchopneumonia", "pneumonitis", "infection|infectious", "superinfection"),
-    "Atelectasis": ("atelect*",),
+    "Atelectasis": ("atelect*", "lung|lobe|lobar collapse|collapsed", "collapse of the? right|left? upper|middle|lower? lung|lobe",),
     "Pneumothorax": ("pneumothora*", "hydropneumothora*", "hemopneumothora*"),
     "Pleural Effusion": (
         "effusion|effusions", "pleural fluid", "hydropneumothora*", "hemopneumothora*", "hemothora*",
@@ -70,13 +68,13 @@ MENTIONS: dict[str, tuple[str, ...]] = {
     "Support Devices": (
         "catheter*", "picc", "port|portacath|mediport|infuse-a-port", "pacemaker*|pacer|pacing", "icd|aicd",
         "defibrillator*", "tube|tubes", "device|devices", "line|lines", "lead|leads", "hardware", "prosthe*",
-        "stent|stents", "arthroplasty", "generator", "stimulator*", "cannula*", "drain|drains", "monitor", "tip|tips", "valve replacement", "filter|filters",
+        "stent|stents", "arthroplasty", "generator", "stimulator*", "cannula*", "drain|drains", "monitor",
+        "tip|tips", "valve replacement", "filter|filters",
         "anchor*", "implantable",
     ),
 }  # fmt: skip
 
 _NORMAL = "normal|unremarkable"
-_SHAPE = "size|silhouette|shadow|contour|contours"
 
 #: Observation -> phrases that say it is not there without negating its name.
 NORMAL: dict[str, tuple[str, ...]] = {
@@ -94,8 +92,12 @@ NORMAL: dict[str, tuple[str, ...]] = {
 
 #: Observation -> phrases that doubt it in themselves.
 DOUBTFUL: dict[str, tuple[str, ...]] = {
-    "Cardiomegaly": (f"{_HEART} ... upper limits|limit", f"{_HEART} ... borderline", f"borderline enlarged? {_HEART}",
-                     "borderline cardiomegaly"),
+    "Cardiomegaly": (
+        f"{_HEART} ... upper limits|limit",
+        f"{_HEART} ... borderline",
+        f"borderline enlarged? {_HEART}",
+        "borderline cardiomegaly",
+    ),
 }
 
 #: Observation -> longer phrases that hold one of its mentions and mean something else.
@@ -106,7 +108,8 @@ OTHER_MEANING: dict[str, tuple[str, ...]] = {
     "Pneumonia": ("granulomatous|prior|previous|old|remote granulomatous? infection|infectious",),
     "Pleural Effusion": ("pericardial|joint effusion|effusions",),
     "Support Devices": (
-        "midclavicular|fissure|fracture|septal|lung|suture|b|kerley|midline -? b? line|lines", "breast prosthe*|implant*",
+        "midclavicular|fissure|fracture|septal|lung|suture|b|kerley|midline -? b? line|lines",
+        "breast prosthe*|implant*",
     ),
 }
 
@@ -134,8 +137,8 @@ NEGATION_ADDED: dict[str, list[str]] = {
 }  # fmt: skip
 NEGATION_REMOVED: dict[str, list[str]] = {
     "preceding_negations": [
-        "versus", "r/o", "ro", "rule out", "rules out", "cannot", "can't", "cant", "couldn't", "couldnt", "evaluate for",
-        "doubt", "declined",
+        "versus", "r/o", "ro", "rule out", "rules out", "cannot", "can't", "cant", "couldn't", "couldnt",
+        "evaluate for", "doubt", "declined",
     ],
     "following_negations": ["declined"],
 }  # fmt: skip
@@ -144,9 +147,9 @@ NEGATION_REMOVED: dict[str, list[str]] = {
 UNCERTAINTY: dict[str, list[str]] = {
     "pseudo_negations": [],
     "preceding_negations": [
-        "may", "might", "could", "possible", "possibly", "probable", "probably", "likely", "suspected", "suspicious for",
-        "suspicion", "concerning for", "concern for", "worrisome for", "questionable", "question", "suggest", "suggests",
-        "suggesting", "suggestive of", "versus", "vs", "rule out", "r/o", "cannot exclude", "cannot rule out",
+        "may", "might", "could", "possible", "possibly", "probable", "probably", "likely", "suspected",
+        "suspicious for", "suspicion", "concerning for", "concern for", "worrisome for", "questionable", "question", "suggest",
+        "suggests", "suggesting", "suggestive of", "versus", "vs", "rule out", "r/o", "cannot exclude", "cannot rule out",
         "not exclude", "difficult to exclude", "consider", "borderline", "differential", "equivocal", "perhaps",
         "evaluate for", "potentially",
     ],
