@@ -14,7 +14,8 @@ from tqdm import tqdm
 from r2gen_lib.data.dataset import ReportDataset, report_loader
 from r2gen_lib.data.images import load_grey, to_pixel_values
 from r2gen_lib.errors import ImageError
-from r2gen_lib.evaluation.controls import scores_with_controls, shuffled
+from r2gen_lib.evaluation.clinical import clinical_columns
+from r2gen_lib.evaluation.controls import CONSTANT, MODEL, SHUFFLED, scores_with_controls, shuffled
 from r2gen_lib.files import atomic_write
 
 if TYPE_CHECKING:
@@ -94,7 +95,8 @@ def evaluate(
         workers, decoding: as for ``describe_studies``.
 
     Returns:
-        The table of ``evaluation.controls.scores_with_controls``.
+        The table of ``evaluation.controls.scores_with_controls``, with the columns of
+        ``evaluation.clinical.clinical_columns``.
     """
     from r2gen_lib import plots
 
@@ -106,6 +108,9 @@ def evaluate(
     with atomic_write(folder / "reports.csv") as temporary:  # before scoring: writing took longer
         pd.DataFrame(columns).rename_axis("id").to_csv(temporary)
     scores = scores_with_controls(references, texts, train_reports, wrong)
+    constant = dict.fromkeys(references, scores.attrs[CONSTANT])
+    systems = {MODEL: texts, CONSTANT: constant, SHUFFLED: wrong}
+    scores = scores.assign(**clinical_columns(systems, references))
     with atomic_write(folder / "scores.csv") as temporary:
         scores.rename_axis("system").assign(text=text).to_csv(temporary)
     title = ", ".join(filter(None, (f"{len(studies)} studies", text)))
