@@ -184,7 +184,8 @@ def spread(runs: Sequence[Mapping[str, float]]) -> pd.DataFrame:
     if len(runs) < 2 or any(set(run) != set(runs[0]) for run in runs):
         names = sorted({name for run in runs for name in run})
         raise DataError(
-            f"spread: found {len(runs)} runs with the scores {names}, expected two or more that all have the same scores. One run has no spread."
+            f"spread: found {len(runs)} runs with the scores {names}, expected two or more that all have the "
+            "same scores. One run has no spread."
         )
     table = pd.DataFrame([dict(run) for run in runs])
     columns = {"mean": table.mean(), "sd": table.std(ddof=1), "min": table.min(), "max": table.max()}

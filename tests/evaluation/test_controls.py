@@ -8,8 +8,8 @@ from pycocoevalcap.bleu.bleu import Bleu
 from r2gen_lib.data.openi import load_openi_reports
 from r2gen_lib.data.study import by_split
 from r2gen_lib.errors import DataError
+from r2gen_lib.evaluation.constant_reports import _words
 from r2gen_lib.evaluation.controls import (
-    _words,
     constant_report,
     distinct_ratio,
     scores_with_controls,
