@@ -153,7 +153,7 @@ def score_systems(
         One row a system, the constant report second. Columns: each score; ``distinct reports`` and ``empty reports``;
         ``<score> low`` and ``<score> high``, the interval; ``<score> not above``, the controls (``FLOORS``, joined by
         commas) whose interval's upper end the row's score does not exceed: filled in the model's row alone.
-        ``frame.attrs``: ``"constant reports"`` (score -> text), ``"scores"`` (their names).
+        ``frame.attrs``: ``"constant reports"`` (score -> text), ``"scores"`` (their names), ``"interval"`` (in words).
 
     Raises:
         DataError: ids differ, there are fewer than two studies, or no training report has a word.
@@ -179,7 +179,8 @@ def score_systems(
     frame = pd.DataFrame({name: table["score"] for name, table in tables.items()}).T
     one_report = {CONSTANT: dict.fromkeys(references, next(iter(constants.values())))}
     frame = frame.join(_counted({**systems, **one_report})).join(_intervals(tables, names))
-    frame.attrs.update({"constant reports": constants, "scores": names})
+    interval = f"{confidence:.0%} percentile bootstrap over {len(references):,} studies, {resamples:,} resamples"
+    frame.attrs.update({"constant reports": constants, "scores": names, "interval": interval})
     return frame.rename_axis(index=None, columns=None)
 
 

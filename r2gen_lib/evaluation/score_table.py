@@ -20,7 +20,7 @@ def format_scores(scores: pd.DataFrame) -> str:
     cells = {system: [_cell(row, name) for name in names] for system, row in scores.iterrows()}
     lines = [pd.DataFrame(cells, index=names).to_string()]
     if any(f"{name} low" in scores for name in names):
-        lines.append("[low, high]: 95% bootstrap interval over studies. *: not above the interval of")
+        lines.append(f"[low, high]: {scores.attrs['interval']}. *: not above the interval of")
         marked = {name: scores[f"{name} not above"].iloc[0] for name in names if f"{name} not above" in scores}
         lines += [f"  {name}: {controls}" for name, controls in marked.items() if controls] or ["  (none)"]
     for text, best_by in _grouped(scores.attrs.get("constant reports", {})).items():
@@ -48,7 +48,7 @@ def _grouped(constants: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def scores_as_json(scores: pd.DataFrame, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What ``scores.json`` holds: settings, systems with ``score``, ``low``, ``high`` (and ``not above`` for the model),
+    """What ``scores.json`` holds: settings, systems with ``score``, ``low``, ``high`` (the model's: ``not above`` too),
     the constant reports, and the controls that are left out with the reason."""
     names = scores.attrs["scores"]
     systems: dict[str, Any] = {}
@@ -59,5 +59,6 @@ def scores_as_json(scores: pd.DataFrame, settings: Mapping[str, Any]) -> dict[st
             if system == MODEL:
                 entry[name]["not above"] = list(filter(None, row[f"{name} not above"].split(", ")))
         systems[system] = entry | {DISTINCT: row[DISTINCT], EMPTY: int(row[EMPTY])}
+    settings = {**settings, "interval": scores.attrs["interval"]}
     notes = {"constant reports": scores.attrs["constant reports"], "omitted": scores.attrs.get("omitted", {})}
-    return {"settings": dict(settings), "systems": systems, **notes}
+    return {"settings": settings, "systems": systems, **notes}
