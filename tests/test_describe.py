@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import re
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,20 +9,9 @@ import torch
 from PIL import Image
 
 from r2gen_lib.config import PRESETS
-from r2gen_lib.data.study import Picture, Study, by_split
-from r2gen_lib.describe import (
-    describe_blank,
-    describe_pictures,
-    describe_studies,
-    evaluate,
-    nearest_reports,
-    pooled_features,
-    read_pictures,
-)
+from r2gen_lib.data.study import Picture, Study
+from r2gen_lib.describe import describe_pictures, describe_studies, evaluate, read_pictures
 from r2gen_lib.errors import DataError, ImageError
-from r2gen_lib.evaluation.language import METRICS
-from r2gen_lib.evaluation.score_table import format_scores
-from tests.tiny_system import tiny_language, tiny_model, tiny_studies
 
 SENTENCES = ("the lungs are clear .", "there is a large effusion on the left .", "the heart is enlarged .")
 
@@ -33,7 +20,6 @@ class Stand:
     """Stands in for a trained model: tells three grey levels apart."""
 
     preset, device = PRESETS["laptop"], torch.device("cpu")
-    tokenizer = tiny_language().tokenizer
 
     def __init__(self) -> None:
         self.batches: list[int] = []
@@ -99,59 +85,8 @@ def test_evaluate_keeps_reports_and_scores(tmp_path):
     assert set(table["blank picture"]) == {SENTENCES[1]}  # a mean grey
 
 
-def test_a_reader_who_does_not_look_is_marked(tmp_path):
-    """The model writes the constant report: no score of its is above that control, nor above its own shuffle."""
-    studies = [replace(study(n), pictures=study(1).pictures) for n in range(6)]
-    scores = evaluate(Stand(), studies, [SENTENCES[1]], tmp_path, controls="quick", cut_to=5, min_new_tokens=2)
-    for metric in METRICS:
-        assert scores.loc["model", f"{metric} not above"] == "constant report, shuffled pictures, blank picture"
-    assert (scores["Bleu_1 not above"].iloc[1:] == "").all()
-    text = format_scores(scores)
-    assert "Bleu_4: constant report, shuffled pictures, blank picture" in text
-    assert re.search(r"Bleu_1 +\d\.\d+ \[\d\.\d+, \d\.\d+\]\* +\d\.\d+ \[[^]]+\] ", text)
-    assert "left out: nearest neighbour: controls=quick" in text and "left out: perfect eye: needs a model" in text
-    assert "95% percentile bootstrap over 6 studies, 1,000 resamples" in text
-    told = json.loads((tmp_path / "scores.json").read_text())["settings"]
-    assert told["references cut to"] == 5 and told["decoding"] == {"min_new_tokens": 2}
-    assert set(pd.read_csv(tmp_path / "reports.csv").reference.str.split().str.len()) <= {4, 5}
-
-
 def test_unknown_controls_are_refused_before_anything_runs(tmp_path):
     model = Stand()
     with pytest.raises(DataError, match="controls='some': expected one of all, quick"):
         evaluate(model, [study(0)], ["x"], tmp_path, controls="some")
     assert not model.batches
-
-
-@pytest.mark.parametrize("mode", ["shallow", "delta"])
-def test_the_nearest_neighbour_has_the_most_similar_picture(mode, empty_cache):
-    model, studies = tiny_model(mode), tiny_studies(24)
-    train, held_out = by_split(studies, "train"), by_split(studies, "val")
-    reports = nearest_reports(model, held_out, train)
-    assert list(reports) == [s.id for s in held_out]
-    features = {s.id: row for s, row in zip(studies, pooled_features(model, studies).numpy(), strict=True)}
-    mean = np.mean([features[s.id] for s in train], axis=0)
-
-    def alike(one, other):
-        a, b = features[one.id] - mean, features[other.id] - mean
-        return a @ b / np.linalg.norm(a) / np.linalg.norm(b)
-
-    assert reports == {s.id: max(train, key=lambda other, s=s: alike(s, other)).report for s in held_out}
-    assert reports == {s.id: s.report for s in held_out}  # bright pictures find bright ones
-    twin = replace(train[0], id="T0-again", report="its twin's")
-    assert nearest_reports(model, train[:1], [*train, twin]) == {"T0": "its twin's"}  # not its own
-    for none in ([], train[:1]):
-        with pytest.raises(DataError, match="expected another one for every study"):
-            nearest_reports(model, train[:1], none)
-
-
-def test_a_tiny_system_is_evaluated_with_all_controls(tmp_path, empty_cache):
-    model, studies = tiny_model(), tiny_studies(12)
-    train, held_out = by_split(studies, "train"), by_split(studies, "val")
-    scores = evaluate(model, held_out, [s.report for s in train], tmp_path, train_studies=train)
-    systems = ["model", "constant report", "shuffled pictures", "blank picture", "nearest neighbour"]
-    assert list(scores.index) == systems and scores.attrs["omitted"].keys() == {"perfect eye"}
-    assert scores.loc["nearest neighbour", "Bleu_4"] == pytest.approx(1)
-    assert "nearest neighbour" in scores.loc["model", "Bleu_4 not above"]
-    assert scores.loc["blank picture", "distinct reports"] == 1 / len(held_out)
-    assert describe_blank(model) == pd.read_csv(tmp_path / "reports.csv", keep_default_na=False)["blank picture"][0]
