@@ -77,7 +77,7 @@ def test_evaluate_keeps_reports_and_scores(tmp_path):
     assert list(told["systems"]) == list(scores.index) and told["settings"]["text"] == "section both"
     assert told["systems"]["model"]["Bleu_4"]["not above"] == []
     assert told["omitted"].keys() == {"perfect eye", "nearest neighbour"}
-    assert told["constant reports"]["Bleu_4"] == SENTENCES[1]
+    assert told["constant reports"]["Bleu_4"] == SENTENCES[0]
     table = pd.read_csv(tmp_path / "out" / "reports.csv", index_col="id")
     assert list(table.index) == [s.id for s in studies]
     assert (table["reference"] == table["generated"]).all()
