@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,14 +14,31 @@ from tqdm import tqdm
 
 from r2gen_lib.data.dataset import ReportDataset, report_loader
 from r2gen_lib.data.images import load_grey, to_pixel_values
-from r2gen_lib.errors import ImageError
-from r2gen_lib.evaluation.clinical import clinical_columns
-from r2gen_lib.evaluation.controls import CONSTANT, MODEL, SHUFFLED, scores_with_controls, shuffled
+from r2gen_lib.errors import DataError, ImageError
+from r2gen_lib.evaluation.clinical import clinical_study_scores
+from r2gen_lib.evaluation.controls import (
+    BLANK,
+    MODEL,
+    NEAREST,
+    PERFECT_EYE,
+    SHUFFLED,
+    FurtherScores,
+    score_systems,
+    shuffled,
+)
+from r2gen_lib.evaluation.habits import cut_references
+from r2gen_lib.evaluation.score_table import scores_as_json
 from r2gen_lib.files import atomic_write
+from r2gen_lib.training.feature_cache import encode_studies
 
 if TYPE_CHECKING:
     from r2gen_lib.data.study import Study
     from r2gen_lib.model.r2gengpt import R2GenGPT
+
+#: ``"all"``, or ``"quick"``: no nearest neighbour (whose cost is a pass of the encoder over the training pictures) and
+#: one constant report for all scores (the search for each score's best takes METEOR half a minute).
+CONTROLS = ("all", "quick")
+_CHUNK = 512  # studies whose features are in memory at once
 
 
 def describe_studies(
@@ -39,8 +57,7 @@ def describe_studies(
     Raises:
         DataError: no studies, a view is missing, or a picture cannot be read; the message names the study.
     """
-    vision = model.preset.vision
-    dataset = ReportDataset(studies, vision.image_size, vision.mean, vision.std, vision.views, fit=vision.fit)
+    dataset = _dataset(model, studies)
     texts: dict[str, str] = {}
     with tqdm(total=len(dataset), unit="report", desc="writing reports", disable=not progress) as bar:
         for batch in report_loader(dataset, batch_size, workers):
@@ -48,6 +65,12 @@ def describe_studies(
             texts.update(zip(batch.ids, reports, strict=True))
             bar.update(len(batch))
     return texts
+
+
+def _dataset(model: R2GenGPT, studies: Sequence[Study]) -> ReportDataset:
+    """The studies' pictures as the model's encoder wants them."""
+    vision = model.preset.vision
+    return ReportDataset(studies, vision.image_size, vision.mean, vision.std, vision.views, fit=vision.fit)
 
 
 def read_pictures(paths: Iterable[str | Path]) -> tuple[dict[Path, np.ndarray], dict[Path, ImageError]]:
@@ -73,47 +96,132 @@ def describe_pictures(
         yield path, model.generate(pixel_values, **decoding)[0]
 
 
+def describe_blank(model: R2GenGPT, **decoding: Any) -> str:
+    """The report that the model writes for a study whose every view is one mean grey: it sees nothing."""
+    vision = model.preset.vision
+    grey = torch.zeros(1, len(vision.views), 3, vision.image_size, vision.image_size)  # 0 is the mean, once normalised
+    return model.generate(grey.to(model.device), **decoding)[0]
+
+
+def nearest_reports(model: R2GenGPT, studies: Sequence[Study], train_studies: Sequence[Study]) -> dict[str, str]:
+    """Study id -> the report of the training study whose picture is most alike, to the eye of ``model``.
+
+    Alike: cosine similarity of the encoder's outputs, averaged over tokens and views, less the training studies' mean.
+    A study is never its own neighbour.
+
+    Raises:
+        DataError: no training study, a view is missing, or a picture cannot be read.
+        CacheError: features of a frozen encoder are cached, and the cache cannot be written.
+    """
+    others = {study.id for study in train_studies}
+    if not others or (len(others) == 1 and others & {study.id for study in studies}):
+        raise DataError(f"nearest_reports: found {len(others)} training studies, expected another one for every study.")
+    known, asked = pooled_features(model, train_studies), pooled_features(model, studies)  # (T, D_v), (S, D_v)
+    mean = known.mean(dim=0)
+    known, asked = (torch.nn.functional.normalize(rows - mean, dim=1) for rows in (known, asked))
+    ids = np.array([study.id for study in train_studies])
+    reports = {}
+    for study, row in zip(studies, asked, strict=True):
+        similarity = (known @ row).numpy()
+        similarity[ids == study.id] = -np.inf
+        reports[study.id] = train_studies[int(similarity.argmax())].report
+    return reports
+
+
+@torch.no_grad()
+def pooled_features(model: R2GenGPT, studies: Sequence[Study]) -> torch.Tensor:
+    """Encoder outputs, mean over tokens and views, float32 ``(S, D_v)`` on the CPU; a frozen encoder's are cached."""
+    rows = []
+    for start in range(0, len(studies), _CHUNK):
+        chunk = studies[start : start + _CHUNK]
+        if model.mode == "shallow":
+            rows.append(encode_studies(model, chunk).float().mean(dim=1))
+        else:
+            for batch in report_loader(_dataset(model, chunk), batch_size=16):
+                rows.append(model.encode(batch.pixel_values).float().mean(dim=1).cpu())
+    return torch.cat(rows)
+
+
 def evaluate(
     model: R2GenGPT,
     studies: Sequence[Study],
     train_reports: Sequence[str],
     folder: Path,
     *,
+    train_studies: Sequence[Study] = (),
+    controls: str = "all",
     text: str = "",
+    tokenizer: str = "ptb",
+    cut_to: int | None = None,
+    further: Sequence[FurtherScores] = (clinical_study_scores,),
     workers: int = 0,
     **decoding: Any,
 ) -> pd.DataFrame:
     """Write reports for ``studies``, score them with their controls, and keep it all in ``folder``.
 
-    ``folder`` gets ``reports.csv`` (id, reference, generated, the report written for the wrong picture),
-    ``scores.csv`` and ``scores.png``.
+    ``folder`` gets ``reports.csv`` (id, reference, what each system wrote), ``scores.csv``, ``scores.json`` and
+    ``scores.png``.
 
     Args:
         studies: those to describe, from one split.
-        train_reports: reports of the training studies, from which the constant report is chosen.
+        train_reports: reports of the training studies, from which constant reports are chosen.
+        train_studies: those whose pictures the nearest neighbour is looked for among.
+        controls: one of ``CONTROLS``.
         text: which text was learnt and is scored ("section findings, cleaning gentle"), kept beside the scores.
+        tokenizer: one of ``evaluation.language.TOKENIZERS``.
+        cut_to: tokens of the language model that references are cut to before they are scored, as the public R2GenGPT
+            code does. By default they are whole.
+        further: gives scores beside the language metrics; by default clinical F1 by rules.
         workers, decoding: as for ``describe_studies``.
 
     Returns:
-        The table of ``evaluation.controls.scores_with_controls``, with the columns of
-        ``evaluation.clinical.clinical_columns``.
+        The table of ``evaluation.controls.score_systems``; ``frame.attrs["omitted"]``: control -> why it is not there.
+
+    Raises:
+        DataError: unknown ``controls`` or ``tokenizer``; ids, pictures or reports are not what they should be.
     """
+    if controls not in CONTROLS:
+        raise DataError(f"controls={controls!r}: expected one of {', '.join(CONTROLS)}.")
+    references = {study.id: study.report for study in studies}
+    if cut_to is not None:
+        references = cut_references(references, model.tokenizer, cut_to)
+    omitted = {PERFECT_EYE: "needs a model that was trained on finding labels in place of pictures; none is shipped"}
+    nearest = {}
+    if controls == "quick":
+        omitted[NEAREST] = "controls=quick"
+    elif not train_studies:
+        omitted[NEAREST] = "no training studies with pictures were given"
+    else:  # first, so that a training picture that cannot be read stops nothing that took long
+        nearest = {NEAREST: nearest_reports(model, studies, train_studies)}
+    texts = describe_studies(model, studies, workers=workers, **decoding)
+    systems = {
+        MODEL: texts,
+        SHUFFLED: {i: texts[other] for i, other in shuffled(references).items()},
+        BLANK: dict.fromkeys(references, describe_blank(model, **decoding)),
+        **nearest,
+    }
+    columns = {"reference": references, "generated": systems[MODEL], **systems}
+    with atomic_write(folder / "reports.csv") as temporary:  # before scoring: writing took longer
+        pd.DataFrame(columns).drop(columns=MODEL).rename_axis("id").to_csv(temporary)
+    search = controls == "all"
+    scores = score_systems(
+        references, systems, train_reports, search_constants=search, further=further, tokenizer=tokenizer
+    )
+    scores.attrs["omitted"] = omitted
+    settings = {"text": text, "studies": len(studies), "controls": controls, "tokenizer": tokenizer}
+    settings |= {"references cut to": cut_to, "decoding": decoding}
+    _keep_scores(scores, settings, folder)
+    return scores
+
+
+def _keep_scores(scores: pd.DataFrame, settings: Mapping[str, Any], folder: Path) -> None:
     from r2gen_lib import plots
 
-    references = {study.id: study.report for study in studies}
-    texts = describe_studies(model, studies, workers=workers, **decoding)
-    wrong = {i: texts[other] for i, other in shuffled(references).items()}
-    folder.mkdir(parents=True, exist_ok=True)
-    columns = {"reference": references, "generated": texts, "shuffled pictures": wrong}
-    with atomic_write(folder / "reports.csv") as temporary:  # before scoring: writing took longer
-        pd.DataFrame(columns).rename_axis("id").to_csv(temporary)
-    scores = scores_with_controls(references, texts, train_reports, wrong)
-    constant = dict.fromkeys(references, scores.attrs[CONSTANT])
-    systems = {MODEL: texts, CONSTANT: constant, SHUFFLED: wrong}
-    scores = scores.assign(**clinical_columns(systems, references))
+    named = {key: settings[key] for key in ("text", "tokenizer", "references cut to")}
     with atomic_write(folder / "scores.csv") as temporary:
-        scores.rename_axis("system").assign(text=text).to_csv(temporary)
-    title = ", ".join(filter(None, (f"{len(studies)} studies", text)))
+        scores.rename_axis("system").assign(**named).to_csv(temporary)
+    with atomic_write(folder / "scores.json") as temporary:
+        temporary.write_text(json.dumps(scores_as_json(scores, settings), indent=1, default=float), encoding="utf-8")
+    title = ", ".join(filter(None, (f"{settings['studies']} studies", settings["text"])))
     with atomic_write(folder / "scores.png") as temporary:
         plots.score_bars(scores, title=title).savefig(temporary)
-    return scores

@@ -97,9 +97,11 @@ def loss_curve(
 def score_bars(scores: pd.DataFrame, metrics: Sequence[str] | None = None, title: str = "") -> Figure:
     """Scores of the model as bars, with the controls as ghost bars: what the pictures did not bring.
 
+    Intervals are drawn where the table has them (columns ``<metric> low`` and ``<metric> high``), with no numbers then.
+
     Args:
         scores: one row a system, the first being the model; one column a metric
-            (``evaluation.controls.scores_with_controls``).
+            (``evaluation.controls.scores_with_controls``, ``score_systems``).
         metrics: columns to draw; by default those of the language metrics that are there.
         title: over the figure.
     """
@@ -110,14 +112,19 @@ def score_bars(scores: pd.DataFrame, metrics: Sequence[str] | None = None, title
     for i, (name, row) in enumerate(scores[metrics].iterrows()):
         look = {"color": _MODEL}
         if i:
-            look = {"facecolor": "none", "edgecolor": _GHOST, "linestyle": ("--", ":", "-.")[(i - 1) % 3]}
-        left = x + (i - (len(scores) - 1) / 2) * width
-        bars = ax.bar(left, row.to_numpy(float), 0.9 * width, label=name, **look)
-        ax.bar_label(bars, fmt="%.2f", fontsize=7, color="#52606d" if i else _MODEL, padding=1)
+            look = {"facecolor": "none", "edgecolor": _GHOST, "linestyle": ("--", ":", "-.", "-")[(i - 1) % 4]}
+        left, values = x + (i - (len(scores) - 1) / 2) * width, row.to_numpy(float)
+        bars = ax.bar(left, values, 0.9 * width, label=name, **look)
+        if all(f"{metric} {end}" in scores for metric in metrics for end in ("low", "high")):
+            low, high = ([scores.loc[name, f"{m} {end}"] for m in metrics] for end in ("low", "high"))
+            reach = np.clip([values - low, np.subtract(high, values)], 0, None)  # a bootstrap may miss its own score
+            ax.errorbar(left, values, reach, fmt="none", ecolor="#52606d", elinewidth=1, capsize=2)
+        else:
+            ax.bar_label(bars, fmt="%.2f", fontsize=7, color="#52606d" if i else _MODEL, padding=1)
     ax.set_xticks(x, [m.replace("Bleu_", "BLEU-").replace("_", "-") for m in metrics])
     ax.set(ylabel="score")
     ax.margins(y=0.12)
-    figure.legend(loc="outside upper center", ncols=len(scores), fontsize=9, title=title or None)
+    figure.legend(loc="outside upper center", ncols=min(3, len(scores)), fontsize=9, title=title or None)
     return figure
 
 

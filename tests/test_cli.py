@@ -209,22 +209,28 @@ def test_evaluate_prints_scores_with_controls(monkeypatch, model, tmp_path, caps
     studies = [Study(f"S{n}", split, split, pictures=simulated) for n, split in enumerate(splits)]
     seen = {}
 
-    def evaluate(model, chosen, train_reports, folder, text, workers, **decoding):
-        seen.update(
-            chosen=len(chosen), train=train_reports, folder=folder, decoding=decoding, text=text, workers=workers
-        )
+    def evaluate(model, chosen, train_reports, folder, text, workers, train_studies, **options):
+        seen.update(chosen=len(chosen), train=train_reports, folder=folder, text=text, workers=workers)
+        seen.update(neighbours=[s.id for s in train_studies], options=options)
         return pd.DataFrame({"Bleu_4": [0.1, 0.2]}, index=["model", "constant report"])
 
     monkeypatch.setitem(vars(r2gen_lib), "load_studies", lambda source, **options: studies)
     monkeypatch.setattr("r2gen_lib.describe.evaluate", evaluate)
     draw = "r2gen_lib.simulation.batch.render_pictures"
-    monkeypatch.setattr(draw, lambda chosen, view: seen.update(drawn=len(chosen)))
+    monkeypatch.setattr(draw, lambda chosen, view: seen.setdefault("drawn", []).append(len(chosen)))
     assert cli.main(["evaluate", "--limit", "2", "--out", str(tmp_path), "--beams", "1", "--workers", "2"]) == 0
-    expected = {"drawn": 2, "chosen": 2, "train": ["train"], "folder": tmp_path, "decoding": {"num_beams": 1}}
-    assert seen == expected | {"text": "section findings, cleaning gentle", "workers": 2}
+    options = {"num_beams": 1, "tokenizer": "ptb", "cut_to": None, "controls": "all"}
+    expected = {"drawn": [2, 1], "chosen": 2, "train": ["train"], "folder": tmp_path, "options": options}
+    assert seen == expected | {"text": "section findings, cleaning gentle", "workers": 2, "neighbours": ["S0"]}
     out = capsys.readouterr().out
     assert "of openi_sim, split test, simulated pictures, section findings, cleaning gentle" in out
+    assert "tokenizer ptb, references whole" in out
     assert "constant report" in out and model == [cli.DEFAULT_CHECKPOINT]
+    habits = ["--controls", "quick", "--tokenizer", "none", "--cut-references", "60", "--min-tokens", "40"]
+    assert cli.main(["evaluate", "--out", str(tmp_path), *habits]) == 0
+    assert seen["options"] == {"tokenizer": "none", "cut_to": 60, "controls": "quick", "min_new_tokens": 40}
+    assert seen["neighbours"] == [] and seen["drawn"][2:] == [3]
+    assert "tokenizer none, references cut to 60 tokens" in capsys.readouterr().out
 
 
 def test_evaluate_takes_a_policy_for_missing_views_before_the_limit(monkeypatch, model, tmp_path, capsys):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -66,10 +68,25 @@ def test_evaluate_keeps_reports_and_scores(tmp_path):
     scores = evaluate(Stand(), studies, train_reports, tmp_path / "out", text="section both")
     assert scores.loc["model", "Bleu_4"] == pytest.approx(1, abs=1e-6)
     assert scores.loc["shuffled pictures", "Bleu_4"] < 0.9 and "constant report" in scores.index
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {"reports.csv", "scores.csv", "scores.png"}
+    names = {"reports.csv", "scores.csv", "scores.json", "scores.png"}
+    assert {p.name for p in (tmp_path / "out").iterdir()} == names
     kept = pd.read_csv(tmp_path / "out" / "scores.csv", index_col="system")
-    assert list(kept.text) == ["section both"] * 3 and list(kept.Bleu_4) == pytest.approx(list(scores.Bleu_4))
+    assert list(kept.text) == ["section both"] * 4 and list(kept.Bleu_4) == pytest.approx(list(scores.Bleu_4))
+    assert (kept["Bleu_4 low"] <= kept["Bleu_4 high"]).all() and set(kept.tokenizer) == {"ptb"}
+    told = json.loads((tmp_path / "out" / "scores.json").read_text())
+    assert list(told["systems"]) == list(scores.index) and told["settings"]["text"] == "section both"
+    assert told["systems"]["model"]["Bleu_4"]["not above"] == []
+    assert told["omitted"].keys() == {"perfect eye", "nearest neighbour"}
+    assert told["constant reports"]["Bleu_4"] == SENTENCES[0]
     table = pd.read_csv(tmp_path / "out" / "reports.csv", index_col="id")
     assert list(table.index) == [s.id for s in studies]
     assert (table["reference"] == table["generated"]).all()
     assert (table["generated"] != table["shuffled pictures"]).any()
+    assert set(table["blank picture"]) == {SENTENCES[1]}  # a mean grey
+
+
+def test_unknown_controls_are_refused_before_anything_runs(tmp_path):
+    model = Stand()
+    with pytest.raises(DataError, match="controls='some': expected one of all, quick"):
+        evaluate(model, [study(0)], ["x"], tmp_path, controls="some")
+    assert not model.batches

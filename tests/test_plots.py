@@ -80,6 +80,18 @@ def test_score_bars_ghost_the_controls():
     assert [t.get_text() for t in figure.axes[0].get_xticklabels()][:1] == ["BLEU-1"]
 
 
+def test_score_bars_draw_intervals_where_they_are_known():
+    rows = ["model", "constant report", "shuffled pictures", "blank picture", "nearest neighbour"]
+    scores = pd.DataFrame(0.25, index=rows, columns=["Bleu_4", "CIDEr"])
+    for metric in ("Bleu_4", "CIDEr"):
+        scores = scores.assign(**{f"{metric} low": 0.2, f"{metric} high": 0.35})
+    figure = plots.score_bars(scores, title="60 studies")
+    check_readable(figure)
+    bars, ends = figure.axes[0].containers[0], figure.axes[0].collections[0].get_segments()
+    assert [segment[:, 1].tolist() for segment in ends] == [[0.2, 0.35]] * 2 and len(bars) == 2
+    assert [t.get_text() for t in figure.axes[0].get_xticklabels()] == ["BLEU-4", "CIDEr"]
+
+
 def test_token_words_stand_in_their_cells():
     words = ["effusion", "cardiomegaly enormous", "$x$", "心", " "] * 9 + ["lung"] * 4
     with warnings.catch_warnings():

@@ -6,7 +6,7 @@ CheXbert, and scores made with those cannot be compared with these (``clinical_m
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -16,12 +16,12 @@ from r2gen_lib.errors import DataError
 from r2gen_lib.evaluation.clinical_phrases import FIVE, OBSERVATIONS
 from r2gen_lib.evaluation.clinical_rules import State, label_reports
 from r2gen_lib.evaluation.language import check_pairs
+from r2gen_lib.evaluation.statistics import StudyScore
 
 #: What may be done with "uncertain".
 POLICIES = ("positive", "negative", "ignore")
 
 LABELLER = "rules"
-_AVERAGES = ("macro", "micro")
 
 
 def label_table(reports: Mapping[str, str]) -> pd.DataFrame:
@@ -122,20 +122,25 @@ def _sklearn(written: np.ndarray, truth: np.ndarray, average: str | None) -> tup
     return precision_recall_fscore_support(truth, written, average=average, zero_division=0)[:3]
 
 
-def clinical_columns(
-    systems: Mapping[str, Mapping[str, str]], references: Mapping[str, str], uncertain: str = "positive"
-) -> pd.DataFrame:
-    """Macro and micro F1 over 14 observations for several systems: a row a system, columns that name the policy.
+def clinical_study_scores(
+    references: Mapping[str, str], generated: Mapping[str, str], uncertain: str = "positive", classes: int = 14
+) -> list[StudyScore]:
+    """Macro and micro F1 as ``evaluation.statistics`` resamples them; their names say labeller, classes and policy.
 
     Args:
-        systems: name -> (study id -> report), such as the model and its controls.
-        references, uncertain: as for ``clinical_scores``.
+        references, generated, uncertain, classes: as for ``clinical_scores``.
     """
-    rows = {}
-    for name, generated in systems.items():
-        scores = clinical_scores(generated, references, uncertain)["F1"].droplevel([0, 1, 2])
-        rows[name] = {f"clinical {kind} F1 (rules, 14, uncertain {uncertain})": scores[kind] for kind in _AVERAGES}
-    return pd.DataFrame.from_dict(rows, orient="index")
+    counts = study_counts(*paired_labels(generated, references, uncertain, classes))  # (S, 3, classes)
+
+    def combined(place: int) -> Callable[[np.ndarray, int], np.ndarray]:
+        return lambda sums, studies: f1_of_counts(sums.reshape(*sums.shape[:-1], *counts.shape[1:]))[place]
+
+    return [
+        StudyScore(
+            f"clinical {kind} F1 (rules, {classes}, uncertain {uncertain})", counts.reshape(len(counts), -1), one
+        )
+        for kind, one in (("macro", combined(1)), ("micro", combined(0)))
+    ]
 
 
 def study_counts(written: np.ndarray, truth: np.ndarray) -> np.ndarray:

@@ -1,86 +1,45 @@
-"""Controls that belong beside every score: a report that looks at no picture, and the wrong pictures.
+"""Controls that belong beside every score: reports that look at no picture, at the wrong one, or at its likeness.
 
 A third of the benchmark's studies are normal and their reports are alike, so word-overlap scores reward a
-model that ignores the picture. Two rows tell how much of a score that explains:
+model that ignores the picture. Four rows tell how much of a score that explains:
 
 * *constant report*: one training report, the same for every study;
-* *shuffled pictures*: what the model writes for another study's picture.
+* *shuffled pictures*: what the model writes for another study's picture;
+* *blank picture*: what it writes when there is nothing to see;
+* *nearest neighbour*: the report of the training study whose picture the encoder finds most alike.
+
+A fifth, *perfect eye*, is a ceiling: what the language model writes when it is told the findings.
 """
 
 from __future__ import annotations
 
-import math
 import random
-import re
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import pandas as pd
 
 from r2gen_lib.errors import DataError
+from r2gen_lib.evaluation.constant_reports import best_constant_reports, constant_report
 from r2gen_lib.evaluation.language import METRICS, LanguageScorer, check_pairs
+from r2gen_lib.evaluation.statistics import CONFIDENCE, RESAMPLES, StudyScore, bootstrap_scores
 
 MODEL, CONSTANT, SHUFFLED = "model", "constant report", "shuffled pictures"
+BLANK, NEAREST, PERFECT_EYE = "blank picture", "nearest neighbour", "perfect eye"
+#: The controls that a model should beat.
+FLOORS = (CONSTANT, SHUFFLED, BLANK, NEAREST)
 DISTINCT, EMPTY = "distinct reports", "empty reports"
 
-_WORD = re.compile(r"\w+(?:[-'./]\w+)*")
-_ORDERS = (1, 2, 3, 4)
+__all__ = [
+    "best_constant_reports",
+    "constant_report",
+    "distinct_ratio",
+    "score_systems",
+    "scores_with_controls",
+    "shuffled",
+]
 
-
-def constant_report(train_reports: Iterable[str]) -> str:
-    """The one training report that, given for every study, would score best.
-
-    Each distinct training report is tried as the answer to all training studies, and the one of the highest
-    corpus BLEU-4 is taken (the first in alphabetical order among equals). Only training reports decide:
-    neither candidates nor references come from the split that is scored. Words are found by a regular
-    expression, so no Java is needed, and counting how many reports hold an n-gram once makes trying all
-    2,069 of Open-i a matter of a second.
-
-    Raises:
-        DataError: there is no training report with a word in it.
-    """
-    reports = [report for report in train_reports if _WORD.search(report)]
-    if not reports:
-        raise DataError(
-            "constant_report: found no training report with a word in it. Pass the reports of the training "
-            "studies: [study.report for study in by_split(studies, 'train')]."
-        )
-    words = [_words(report) for report in reports]
-    held_by = {order: _reports_holding(words, order) for order in _ORDERS}
-    mean_length = sum(map(len, words)) / len(words)
-    return max(
-        sorted(set(reports)),
-        key=lambda report: _bleu_if_constant(_words(report), held_by, len(reports), mean_length),
-    )
-
-
-def _words(report: str) -> tuple[str, ...]:
-    return tuple(_WORD.findall(report.lower()))
-
-
-def _ngrams(words: Sequence[str], order: int) -> Counter:
-    return Counter(zip(*(words[start:] for start in range(order)), strict=False))
-
-
-def _reports_holding(reports: Sequence[Sequence[str]], order: int) -> Counter:
-    """(n-gram, k) -> the number of reports that hold the n-gram at least k times."""
-    held_by: Counter = Counter()
-    for words in reports:
-        for ngram, count in _ngrams(words, order).items():
-            held_by.update((ngram, k) for k in range(1, count + 1))
-    return held_by
-
-
-def _bleu_if_constant(words: Sequence[str], held_by: Mapping[int, Counter], reports: int, mean_length: float) -> float:
-    """Logarithm of the corpus BLEU-4 of one text given as the answer to every report; -inf for 0."""
-    logarithm = 0.0
-    for order in _ORDERS:
-        ngrams = _ngrams(words, order)
-        matched = sum(held_by[order][ngram, k] for ngram, n in ngrams.items() for k in range(1, n + 1))
-        if not matched:
-            return -math.inf
-        logarithm += math.log(matched / (reports * ngrams.total())) / len(_ORDERS)
-    return logarithm + min(0.0, 1 - mean_length / len(words))
+#: References and hypotheses -> further scores of the same studies, such as clinical ones.
+FurtherScores = Callable[[Mapping[str, str], Mapping[str, str]], Sequence[StudyScore]]
 
 
 def shuffled(ids: Iterable[str], seed: int = 0) -> dict[str, str]:
@@ -157,14 +116,99 @@ def scores_with_controls(
     for texts in rows.values():
         check_pairs(references, texts)
     with LanguageScorer(timeout) as scorer:
-        table = {name: _row(scorer, references, texts) for name, texts in rows.items()}
-    frame = pd.DataFrame.from_dict(table, orient="index", columns=[*METRICS, DISTINCT, EMPTY])
-    frame[EMPTY] = frame[EMPTY].astype(int)
+        scores = {name: scorer.study_scores(references, texts) for name, texts in rows.items()}
+    values = {name: {one.name: one.value() for one in row} for name, row in scores.items()}
+    frame = pd.DataFrame.from_dict(values, orient="index", columns=list(METRICS)).join(_counted(rows))
     frame.attrs[CONSTANT] = constant
     return frame
 
 
-def _row(scorer: LanguageScorer, references: Mapping[str, str], texts: Mapping[str, str]) -> list[float]:
-    scores = scorer.score(references, texts)
-    empty = sum(not text.strip() for text in texts.values())
-    return [*(scores[metric] for metric in METRICS), distinct_ratio(texts.values()), empty]
+def score_systems(
+    references: Mapping[str, str],
+    systems: Mapping[str, Mapping[str, str]],
+    train_reports: Iterable[str],
+    *,
+    search_constants: bool = True,
+    further: Sequence[FurtherScores] = (),
+    tokenizer: str = "ptb",
+    resamples: int = RESAMPLES,
+    confidence: float = CONFIDENCE,
+    seed: int = 0,
+    timeout: float = 300,
+) -> pd.DataFrame:
+    """Every system's scores with intervals, the constant report's beneath, and marks where the model is not above.
+
+    Args:
+        references: study id -> the radiologist's report, two at least.
+        systems: name -> (study id -> report), ``MODEL`` first; names of controls are those of this module.
+        train_reports: reports of the training studies; constant reports are chosen among them.
+        search_constants: for each score the constant report that is best by it (``best_constant_reports``); else one,
+            the best by BLEU-4 (``constant_report``), for all.
+        further: gives scores beside the language metrics.
+        tokenizer: one of ``language.TOKENIZERS``.
+        resamples, confidence, seed: of the bootstrap over studies (``statistics.bootstrap_scores``).
+        timeout: seconds that each Java program may take for one system.
+
+    Returns:
+        One row a system, the constant report second. Columns: each score; ``distinct reports`` and ``empty reports``;
+        ``<score> low`` and ``<score> high``, the interval; ``<score> not above``, the controls (``FLOORS``, joined by
+        commas) whose interval's upper end the row's score does not exceed: filled in the model's row alone.
+        ``frame.attrs``: ``"constant reports"`` (score -> text), ``"scores"`` (their names), ``"interval"`` (in words).
+
+    Raises:
+        DataError: ids differ, there are fewer than two studies, or no training report has a word.
+        JavaError: no Java, it stopped, or took too long.
+    """
+    for texts in systems.values():
+        check_pairs(references, texts)
+    with LanguageScorer(timeout, tokenizer) as scorer:
+
+        def score(truth: Mapping[str, str], guess: Mapping[str, str]) -> list[StudyScore]:
+            return [*scorer.study_scores(truth, guess), *(one for more in further for one in more(truth, guess))]
+
+        scores = {name: score(references, texts) for name, texts in systems.items()}
+        names = [one.name for one in next(iter(scores.values()))]
+        if search_constants:
+            constants = best_constant_reports(train_reports, score, seed)
+        else:
+            constants = dict.fromkeys(names, constant_report(train_reports))
+        scores[CONSTANT] = _constant_scores(references, constants, names, score)
+    order = [*list(systems)[:1], CONSTANT, *list(systems)[1:]]
+    options = {"resamples": resamples, "confidence": confidence, "seed": seed}
+    tables = {name: bootstrap_scores(scores[name], **options) for name in order}
+    frame = pd.DataFrame({name: table["score"] for name, table in tables.items()}).T
+    one_report = {CONSTANT: dict.fromkeys(references, next(iter(constants.values())))}
+    frame = frame.join(_counted({**systems, **one_report})).join(_intervals(tables, names))
+    interval = f"{confidence:.0%} percentile bootstrap over {len(references):,} studies, {resamples:,} resamples"
+    frame.attrs.update({"constant reports": constants, "scores": names, "interval": interval})
+    return frame.rename_axis(index=None, columns=None)
+
+
+def _constant_scores(
+    references: Mapping[str, str], constants: Mapping[str, str], names: Sequence[str], score: FurtherScores
+) -> list[StudyScore]:
+    """Each score, of the report that is constant for it."""
+    by_text = {text: score(references, dict.fromkeys(references, text)) for text in set(constants.values())}
+    return [next(one for one in by_text[constants[name]] if one.name == name) for name in names]
+
+
+def _intervals(tables: Mapping[str, pd.DataFrame], names: Sequence[str]) -> pd.DataFrame:
+    """Columns ``low``, ``high`` and ``not above`` of each score, one row a system."""
+    first, columns = next(iter(tables)), {}
+    for name in names:
+        low, high = ({system: table.loc[name, end] for system, table in tables.items()} for end in ("low", "high"))
+        value = tables[first].loc[name, "score"]
+        reached = [control for control in FLOORS if control in tables and value <= high[control]]
+        columns |= {f"{name} low": low, f"{name} high": high}
+        columns[f"{name} not above"] = dict.fromkeys(tables, "") | {first: ", ".join(reached)}
+    return pd.DataFrame(columns)
+
+
+def _counted(systems: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:
+    """How many reports are distinct (a share) and how many empty (a count), one row a system."""
+    counted = {
+        name: {DISTINCT: distinct_ratio(texts.values()), EMPTY: sum(not text.strip() for text in texts.values())}
+        for name, texts in systems.items()
+    }
+    frame = pd.DataFrame.from_dict(counted, orient="index")
+    return frame.astype({EMPTY: int})

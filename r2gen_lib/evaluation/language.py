@@ -1,18 +1,19 @@
 """BLEU, METEOR, ROUGE-L and CIDEr, computed as the report-generation papers compute them.
 
 The metrics are those of the COCO caption evaluation (``pycocoevalcap``; Chen et al., arXiv 1504.00325): the
-Penn-Treebank tokenizer of Stanford CoreNLP (lower case, punctuation dropped), BLEU-1..4 over the corpus,
-METEOR 1.5, ROUGE-L with beta 1.2, and CIDEr-D times ten. Its Python code and its two Java programs are used
-as they are; only the driving of the Java programs is ours, because the package's own writes temporary files
-into ``site-packages``, waits for ever, and depends on the locale. A test holds both to the same numbers.
+Penn-Treebank tokenizer of Stanford CoreNLP (lower case, punctuation dropped; or no tokenizer, as R2GenGPT's code does),
+BLEU-1..4 over the corpus, METEOR 1.5, ROUGE-L with beta 1.2, and CIDEr-D times ten. Its Python code and its two Java
+programs are used as they are; only the driving of the Java programs is ours, because the package's own writes temporary
+files into ``site-packages``, waits for ever, and depends on the locale. A test holds both to the same numbers.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 import pandas as pd
 from pycocoevalcap.bleu.bleu import Bleu
@@ -22,16 +23,23 @@ from pycocoevalcap.rouge.rouge import Rouge
 from pycocoevalcap.tokenizer import ptbtokenizer as coco_tokenizer
 
 from r2gen_lib.errors import DataError, JavaError
+from r2gen_lib.evaluation.corpus_scores import bleu_scores, meteor_score
 from r2gen_lib.evaluation.java import JavaProgram
+from r2gen_lib.evaluation.statistics import StudyScore, mean_score
 
 #: The names of the scores, in the order papers print them.
 METRICS = ("Bleu_1", "Bleu_2", "Bleu_3", "Bleu_4", "METEOR", "ROUGE_L", "CIDEr")
 
+#: ``"ptb"``: Penn-Treebank tokens in lower case without punctuation, as the COCO evaluation. ``"none"``: what blanks
+#: separate, letters and punctuation as they are, as the public R2GenGPT code.
+TOKENIZERS = ("ptb", "none")
+
 _SEPARATOR = "|||"  # of METEOR's line format
+Answer = TypeVar("Answer")
 
 
 def score_reports(
-    references: Mapping[str, str], hypotheses: Mapping[str, str], timeout: float = 300
+    references: Mapping[str, str], hypotheses: Mapping[str, str], timeout: float = 300, *, tokenizer: str = "ptb"
 ) -> dict[str, float]:
     """Scores of a set of reports against one reference each.
 
@@ -40,6 +48,7 @@ def score_reports(
         hypotheses: study id -> the generated report, for the same ids. An empty one counts as an empty text:
             it scores nothing and shortens the corpus; how many there are is said in a warning.
         timeout: seconds that each Java program may take.
+        tokenizer: one of ``TOKENIZERS``.
 
     Returns:
         ``Bleu_1`` .. ``Bleu_4``, ``METEOR``, ``ROUGE_L`` in 0..1 and ``CIDEr`` in 0..10. CIDEr weighs words
@@ -47,7 +56,7 @@ def score_reports(
         sets of studies.
 
     Raises:
-        DataError: the ids differ, there are none, or a reference is empty.
+        DataError: the ids differ, there are none, a reference is empty, or an unknown tokenizer.
         JavaError: no Java, or it stopped, or it took longer than ``timeout``.
     """
     check_pairs(references, hypotheses)
@@ -57,7 +66,7 @@ def score_reports(
             f"{len(empty)} of {len(references)} hypotheses are empty{_listed(empty)}; they are scored as empty texts.",
             stacklevel=2,
         )
-    with LanguageScorer(timeout) as scorer:
+    with LanguageScorer(timeout, tokenizer) as scorer:
         return scorer.score(references, hypotheses)
 
 
@@ -68,10 +77,16 @@ class LanguageScorer:
 
     Args:
         timeout: seconds that each Java program may take for one call.
+        tokenizer: one of ``TOKENIZERS``.
+
+    Raises:
+        DataError: an unknown tokenizer.
     """
 
-    def __init__(self, timeout: float = 300) -> None:
-        self.timeout = timeout
+    def __init__(self, timeout: float = 300, tokenizer: str = "ptb") -> None:
+        if tokenizer not in TOKENIZERS:
+            raise DataError(f"tokenizer={tokenizer!r}: expected one of {', '.join(TOKENIZERS)}.")
+        self.timeout, self.tokenizer = timeout, tokenizer
         self._meteor: JavaProgram | None = None
 
     def __enter__(self) -> LanguageScorer:
@@ -88,56 +103,87 @@ class LanguageScorer:
 
     def score(self, references: Mapping[str, str], hypotheses: Mapping[str, str]) -> dict[str, float]:
         """The scores of the whole set; see ``score_reports``, whose warning is not given here."""
-        return self._score(references, hypotheses)[0]
+        truth, guess = self._tokens(references, hypotheses)
+        return dict(zip(METRICS, map(float, self._score(truth, guess)[0]), strict=True))
 
     def score_each(self, references: Mapping[str, str], hypotheses: Mapping[str, str]) -> pd.DataFrame:
         """The scores of each report: one row a study id, one column a metric.
 
         The corpus BLEU is not the mean of the single ones, nor is METEOR; ROUGE-L and CIDEr are.
         """
-        each = self._score(references, hypotheses)[1]
+        each = dict(zip(METRICS, self._score(*self._tokens(references, hypotheses))[1], strict=True))
         return pd.DataFrame(each, index=pd.Index(list(references), name="id"), columns=list(METRICS))
 
-    def _score(
+    def study_scores(self, references: Mapping[str, str], hypotheses: Mapping[str, str]) -> list[StudyScore]:
+        """The scores as what each study adds to them, for intervals and tests (``evaluation.statistics``).
+
+        Studies are in the order of ``references``. BLEU and METEOR are sums of counts over studies; ROUGE-L and CIDEr
+        are means, CIDEr with the document frequencies of all of ``references``.
+        """
+        truth, guess = self._tokens(references, hypotheses)
+        expected, written = ([texts[i][0] for i in truth] for texts in (truth, guess))
+        meteor = self._ask_meteor(lambda program: meteor_score(_meteor_statistics(program, truth, guess)))
+        rouge, cider = (metric.compute_score(truth, guess)[1] for metric in (Rouge(), Cider()))
+        return [*bleu_scores(expected, written), meteor, mean_score("ROUGE_L", rouge), mean_score("CIDEr", cider)]
+
+    def _tokens(
         self, references: Mapping[str, str], hypotheses: Mapping[str, str]
-    ) -> tuple[dict[str, float], dict[str, Sequence[float]]]:
+    ) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+        """References and hypotheses as the metrics want them: id -> [tokens joined by blanks]."""
         check_pairs(references, hypotheses)
-        ids = list(references)
-        tokens = tokenize([references[i] for i in ids] + [hypotheses[i] for i in ids], self.timeout)
-        truth = {i: [tokens[n]] for n, i in enumerate(ids)}
-        guess = {i: [tokens[n + len(ids)]] for n, i in enumerate(ids)}
+        texts = list(dict.fromkeys([*references.values(), *(hypotheses[i] for i in references)]))
+        if self.tokenizer == "ptb":
+            known = dict(zip(texts, tokenize(texts, self.timeout), strict=True))
+        else:
+            known = {text: " ".join(text.split()) for text in texts}
+        truth = {i: [known[references[i]]] for i in references}
         _check_words(truth)
+        return truth, {i: [known[hypotheses[i]]] for i in references}
+
+    def _score(
+        self, truth: Mapping[str, list[str]], guess: Mapping[str, list[str]]
+    ) -> tuple[Sequence[float], Sequence[Sequence[float]]]:
+        """For the corpus and for each report, in the order of ``METRICS``."""
         corpus, each = Bleu(4).compute_score(truth, guess, verbose=0)
-        meteor, meteor_each = self._score_meteor(truth, guess)
+        meteor, meteor_each = self._ask_meteor(lambda program: _meteor(program, truth, guess))
         rouge, rouge_each = Rouge().compute_score(truth, guess)
         cider, cider_each = Cider().compute_score(truth, guess)
-        totals = (*corpus, meteor, rouge, cider)
-        singles = (*each, meteor_each, rouge_each, cider_each)
-        return dict(zip(METRICS, map(float, totals), strict=True)), dict(zip(METRICS, singles, strict=True))
+        return (*corpus, meteor, rouge, cider), (*each, meteor_each, rouge_each, cider_each)
 
-    def _score_meteor(
-        self, truth: Mapping[str, list[str]], guess: Mapping[str, list[str]]
-    ) -> tuple[float, list[float]]:
-        """METEOR of the corpus and of each report, by the line protocol of its ``-stdio`` mode."""
+    def _ask_meteor(self, question: Callable[[JavaProgram], Answer]) -> Answer:
+        """Put a question to the METEOR process, started if need be; one that fails is ended."""
         if self._meteor is None:
             self._meteor = start_meteor()
-        program = self._meteor
         try:
-            with program.time_limit(self.timeout):
-                statistics = []
-                for i in truth:
-                    program.write(_meteor_line("SCORE", *truth[i], guess[i][0]))
-                    statistics.append(program.read_line())
-                program.write(_meteor_line("EVAL", *statistics))
-                answers = [program.read_line() for _ in range(len(statistics) + 1)]
-            each = [float(answer) for answer in answers]
+            with self._meteor.time_limit(self.timeout):
+                return question(self._meteor)
         except ValueError as error:
             self.close()
             raise JavaError(f"METEOR: it answered something that is no number ({error}).") from error
         except JavaError:
             self.close()
             raise
-        return each[-1], each[:-1]
+
+
+def _meteor_statistics(
+    program: JavaProgram, truth: Mapping[str, list[str]], guess: Mapping[str, list[str]]
+) -> list[str]:
+    """METEOR's statistics of each pair, by the line protocol of its ``-stdio`` mode."""
+    lines = []
+    for i in truth:
+        program.write(_meteor_line("SCORE", *truth[i], guess[i][0]))
+        lines.append(program.read_line())
+    return lines
+
+
+def _meteor(
+    program: JavaProgram, truth: Mapping[str, list[str]], guess: Mapping[str, list[str]]
+) -> tuple[float, list[float]]:
+    """METEOR of the corpus and of each report."""
+    statistics = _meteor_statistics(program, truth, guess)
+    program.write(_meteor_line("EVAL", *statistics))
+    *each, corpus = [float(program.read_line()) for _ in range(len(statistics) + 1)]
+    return corpus, each
 
 
 def _meteor_line(command: str, *fields: str) -> str:

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from r2gen_lib.evaluation import language
 from r2gen_lib.evaluation.language import LanguageScorer
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # tests/tiny_system.py, whatever pytest's import mode
 
 
 @pytest.fixture(scope="session")

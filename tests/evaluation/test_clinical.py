@@ -10,8 +10,8 @@ import pytest
 from r2gen_lib import cli
 from r2gen_lib.errors import AssetError, DataError
 from r2gen_lib.evaluation.clinical import (
-    clinical_columns,
     clinical_scores,
+    clinical_study_scores,
     f1_of_counts,
     label_table,
     paired_labels,
@@ -104,11 +104,12 @@ def test_rows_of_paired_labels_follow_the_references():
     assert truth.tolist()[0] == [False, True, False, False, True]
 
 
-def test_columns_for_systems_name_the_policy():
-    table = clinical_columns({"model": REFERENCES, "constant": dict.fromkeys(REFERENCES, "Edema.")}, REFERENCES)
-    assert list(table.index) == ["model", "constant"]
-    assert all("rules" in name and "uncertain positive" in name for name in table)
-    assert (table.loc["model"] > table.loc["constant"]).all()
+def test_scores_for_the_bootstrap_are_the_tables_and_name_the_policy():
+    macro, micro = clinical_study_scores(REFERENCES, GENERATED)
+    table = clinical_scores(GENERATED, REFERENCES)
+    for kind, score in (("macro", macro), ("micro", micro)):
+        assert score.name == f"clinical {kind} F1 (rules, 14, uncertain positive)"
+        assert score.value() == pytest.approx(f1(table, kind))
 
 
 def test_label_table_has_a_word_for_each_state():

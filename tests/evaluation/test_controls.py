@@ -2,20 +2,24 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
 import pytest
 from pycocoevalcap.bleu.bleu import Bleu
 
 from r2gen_lib.data.openi import load_openi_reports
 from r2gen_lib.data.study import by_split
 from r2gen_lib.errors import DataError
+from r2gen_lib.evaluation.constant_reports import _words
 from r2gen_lib.evaluation.controls import (
-    _words,
+    best_constant_reports,
     constant_report,
     distinct_ratio,
+    score_systems,
     scores_with_controls,
     shuffled,
 )
 from r2gen_lib.evaluation.language import METRICS
+from r2gen_lib.evaluation.statistics import mean_score
 
 
 @pytest.fixture(scope="module")
@@ -111,3 +115,35 @@ def test_differing_ids_are_refused_before_anything_runs():
         scores_with_controls({"a": "x", "b": "y"}, {"a": "x"}, ["x"])
     with pytest.raises(DataError, match=r"1 have no hypothesis \(b\)"):
         scores_with_controls({"a": "x", "b": "y"}, {"a": "x", "b": "y"}, ["x"], {"a": "x"})
+
+
+def test_each_scores_constant_report_is_the_best_of_those_tried(studies, scorer):
+    """Against scoring every candidate by itself, as a user would; CIDEr's document frequencies included."""
+    train = list(reports(studies, "train", 8).values())
+    found = best_constant_reports(train, scorer.study_scores)
+    assert set(found) == set(METRICS)
+    truth = {str(n): report for n, report in enumerate(train)}
+    by_hand = {text: scorer.score(truth, dict.fromkeys(truth, text)) for text in set(train)}
+    for name in ("METEOR", "ROUGE_L", "CIDEr"):
+        assert by_hand[found[name]][name] == pytest.approx(max(scores[name] for scores in by_hand.values())), name
+    assert found["Bleu_4"] == constant_report(train)
+
+
+def test_systems_are_marked_where_they_are_not_above_a_control(studies, shared_meteor):
+    references = reports(studies, "val", 12)
+    train = list(reports(studies, "train", 12).values())
+    guess = dict(zip(references, [*list(references.values())[1:], train[0]], strict=True))
+    length = lambda truth, guess: [mean_score("words", [len(guess[i].split()) for i in truth])]  # noqa: E731
+    systems = {"model": guess, "shuffled pictures": references, "perfect eye": references}
+    table = score_systems(references, systems, train, search_constants=False, further=[length])
+    assert list(table.index) == ["model", "constant report", "shuffled pictures", "perfect eye"]
+    assert list(table.columns[:10]) == [*METRICS, "words", "distinct reports", "empty reports"]
+    assert table.loc["model", "words"] == pytest.approx(np.mean([len(text.split()) for text in guess.values()]))
+    assert table.attrs["constant reports"] == dict.fromkeys([*METRICS, "words"], constant_report(train))
+    for name in METRICS:
+        assert table.loc["model", f"{name} low"] <= table.loc["model", name] <= table.loc["model", f"{name} high"]
+        assert "shuffled pictures" in table.loc["model", f"{name} not above"]
+        assert "perfect eye" not in table.loc["model", f"{name} not above"]  # a ceiling is no floor
+    best = score_systems(references, {**systems, "model": references, "shuffled pictures": guess}, train)
+    assert (best.loc["model", [f"{name} not above" for name in METRICS]] == "").all()
+    assert set(best.attrs["constant reports"].values()) <= set(train)

@@ -1,0 +1,116 @@
+"""The controls on whole systems: a tiny model, and one that does not look."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from tiny_system import TINY, tiny_language, tiny_model, tiny_studies
+
+from r2gen_lib.data.study import by_split
+from r2gen_lib.describe import describe_blank, evaluate, nearest_reports, pooled_features
+from r2gen_lib.errors import DataError
+from r2gen_lib.evaluation.habits import AS_HERE, TOGETHER, cut_references, habits_table
+from r2gen_lib.evaluation.language import METRICS, LanguageScorer, score_reports
+from r2gen_lib.evaluation.score_table import format_scores
+
+SENTENCE = "the heart is normal in size ."
+
+
+class Blind:
+    """Stands in for a trained model that writes the same for every picture."""
+
+    preset, device = TINY, torch.device("cpu")
+    tokenizer = tiny_language().tokenizer
+
+    def generate(self, pixel_values: torch.Tensor, **decoding) -> list[str]:
+        return [SENTENCE] * len(pixel_values)
+
+
+def test_a_reader_who_does_not_look_is_marked(tmp_path, shared_meteor):
+    """The model writes the constant report: no score of its is above that control, nor above its own shuffle."""
+    scores = evaluate(Blind(), tiny_studies(6), [SENTENCE], tmp_path, controls="quick", cut_to=5, min_new_tokens=2)
+    for metric in METRICS:
+        assert scores.loc["model", f"{metric} not above"] == "constant report, shuffled pictures, blank picture"
+    assert (scores["Bleu_1 not above"].iloc[1:] == "").all()
+    text = format_scores(scores)
+    assert "Bleu_4: constant report, shuffled pictures, blank picture" in text
+    assert re.search(r"Bleu_1 +\d\.\d+ \[\d\.\d+, \d\.\d+\]\* +\d\.\d+ \[[^]]+\] ", text)
+    assert "left out: nearest neighbour: controls=quick" in text and "left out: perfect eye: needs a model" in text
+    assert "95% percentile bootstrap over 6 studies, 1,000 resamples" in text
+    told = json.loads((tmp_path / "scores.json").read_text())["settings"]
+    assert told["references cut to"] == 5 and told["decoding"] == {"min_new_tokens": 2}
+    assert set(pd.read_csv(tmp_path / "reports.csv").reference.str.split().str.len()) <= {4, 5}
+
+
+@pytest.mark.parametrize("mode", ["shallow", "delta"])
+def test_the_nearest_neighbour_has_the_most_similar_picture(mode, empty_cache):
+    model, studies = tiny_model(mode), tiny_studies(24)
+    train, held_out = by_split(studies, "train"), by_split(studies, "val")
+    reports = nearest_reports(model, held_out, train)
+    assert list(reports) == [s.id for s in held_out]
+    features = {s.id: row for s, row in zip(studies, pooled_features(model, studies).numpy(), strict=True)}
+    mean = np.mean([features[s.id] for s in train], axis=0)
+
+    def alike(one, other):
+        a, b = features[one.id] - mean, features[other.id] - mean
+        return a @ b / np.linalg.norm(a) / np.linalg.norm(b)
+
+    assert reports == {s.id: max(train, key=lambda other, s=s: alike(s, other)).report for s in held_out}
+    assert reports == {s.id: s.report for s in held_out}  # bright pictures find bright ones
+    twin = replace(train[0], id="T0-again", report="its twin's")
+    assert nearest_reports(model, train[:1], [*train, twin]) == {"T0": "its twin's"}  # not its own
+    for none in ([], train[:1]):
+        with pytest.raises(DataError, match="expected another one for every study"):
+            nearest_reports(model, train[:1], none)
+
+
+def test_a_tiny_system_is_evaluated_with_all_controls(tmp_path, empty_cache, shared_meteor):
+    model, studies = tiny_model(), tiny_studies(12)
+    train, held_out = by_split(studies, "train"), by_split(studies, "val")
+    scores = evaluate(model, held_out, [s.report for s in train], tmp_path, train_studies=train)
+    systems = ["model", "constant report", "shuffled pictures", "blank picture", "nearest neighbour"]
+    assert list(scores.index) == systems and scores.attrs["omitted"].keys() == {"perfect eye"}
+    assert scores.loc["nearest neighbour", "Bleu_4"] == pytest.approx(1)
+    assert "nearest neighbour" in scores.loc["model", "Bleu_4 not above"]
+    assert scores.loc["blank picture", "distinct reports"] == 1 / len(held_out)
+    assert describe_blank(model) == pd.read_csv(tmp_path / "reports.csv", keep_default_na=False)["blank picture"][0]
+
+
+def test_references_are_cut_to_the_language_models_tokens():
+    tokenizer = tiny_language().tokenizer
+    references = {"a": "the heart is normal in size . the lungs are clear .", "b": "the lungs are clear ."}
+    cut = cut_references(references, tokenizer, 6)
+    assert cut == {"a": "the heart is normal in size", "b": "the lungs are clear ."}
+    assert cut_references(references, tokenizer, 60) == references
+    with pytest.raises(DataError, match="found 0 tokens, expected 1 or more"):
+        cut_references(references, tokenizer, 0)
+
+
+def test_the_table_of_habits_says_how_far_each_moves_each_score(shared_meteor):
+    references = {s.id: s.report for s in tiny_studies(6)}
+    hypotheses = {i: text.rsplit(" . ", 1)[0] + " ." for i, text in references.items()}
+    tokenizer = tiny_language().tokenizer
+    table = habits_table(references, hypotheses, tokenizer, tokens=4, forced=references)
+    rows = [AS_HERE, "references cut to 4 tokens", "no tokenizer", "minimum length forced", TOGETHER]
+    assert list(table.index) == rows and list(table["moved by"].columns) == list(METRICS)
+    assert (table["moved by"].loc[AS_HERE] == 0).all()
+    assert dict(table["score"].loc[AS_HERE]) == pytest.approx(score_reports(references, hypotheses))
+    cut = cut_references(references, tokenizer, 4)
+    moved = LanguageScorer().score(cut, hypotheses)["Bleu_1"] - table["score"].loc[AS_HERE, "Bleu_1"]
+    assert table["moved by"].loc["references cut to 4 tokens", "Bleu_1"] == pytest.approx(moved)
+    assert table["score"].loc["minimum length forced", "Bleu_4"] == pytest.approx(1)
+    assert "minimum length forced" not in habits_table(references, hypotheses, tokenizer).index
+
+
+def test_without_a_tokenizer_case_and_punctuation_count(shared_meteor):
+    truth, guess = {"a": "The heart is large."}, {"a": "the heart is large"}
+    assert score_reports(truth, guess)["Bleu_1"] == pytest.approx(1)
+    assert score_reports(truth, guess, tokenizer="none")["Bleu_1"] == pytest.approx(1 / 2)
+    with pytest.raises(DataError, match="tokenizer='moses': expected one of ptb, none"):
+        LanguageScorer(tokenizer="moses")
