@@ -30,6 +30,11 @@ _ANYWHERE = {  # a setting that has the same source in every preset
     "lora.dropout": "code: configs/config.py, --lora_dropout 0.1",
     "optim.weight_decay": "code: models/R2GenGPT.py names none, so torch's AdamW default acts",
     "optim.final_rate": "code: models/R2GenGPT.py, cosine down to 1e-6, a hundredth of its rate",
+    "optim.accumulate": "ours: one batch a step; more is for a GPU that holds a smaller one",
+    "optim.select_by": "ours: the loss costs seconds; the paper's (BLEU-4 + CIDEr) / 2 costs every report's generation",
+    "optim.patience": "ours: none, the cosine needs all of its steps",
+    "optim.non_finite": "ours: stop; a loss that is not a number is a mistake until its batch has been looked at",
+    "optim.max_skipped": "ours: five in a row are no longer a single bad batch",
 }
 _SWIN_B = {
     "vision.model_name": "paper: Swin-B; code: --vision_model microsoft/swin-base-patch4-window7-224",
