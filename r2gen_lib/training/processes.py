@@ -35,7 +35,7 @@ class Processes:
     @classmethod
     def launched(cls) -> Processes:
         """Those that a launcher started; without one, this process alone."""
-        return cls(PartialState())
+        return cls(PartialState(cpu=not torch.cuda.is_available()))  # without cpu=True it leaves CPU processes alone
 
     @classmethod
     def alone(cls) -> Processes:
