@@ -151,19 +151,23 @@ def _train(args: argparse.Namespace) -> int:
     from r2gen_lib import R2GenGPT, train
     from r2gen_lib.config import get_preset, get_profile
     from r2gen_lib.original_behaviour import with_original_behaviour
+    from r2gen_lib.training.processes import Processes
     from r2gen_lib.training.trainer import chosen_studies
 
+    processes = Processes.launched()  # all have looked at --out before one of them makes it
     given = {"train_steps": args.steps, "train_studies": args.train_studies, "val_studies": args.val_studies}
     preset = with_original_behaviour(args.preset) if args.original_behaviour else get_preset(args.preset)
     profile = replace(get_profile(args.profile), **{name: n for name, n in given.items() if n})
     studies = studies_of(args)
-    draw_simulated([study for split in chosen_studies(studies, profile) for study in split], preset.vision.views)
-    model = R2GenGPT.from_preset(preset, mode=args.mode)
+    with processes.main_first():
+        draw_simulated([study for split in chosen_studies(studies, profile) for study in split], preset.vision.views)
+        model = R2GenGPT.from_preset(preset, mode=args.mode)
     out = args.out or _results(args)
     choices = {"missing_view": args.missing_view, "skip_checks": args.skip_check}
     result = train(model, studies, preset, profile, out, resume=args.resume, **choices)
-    print(f"best step: {result.best}")
-    print(f"checkpoint: {result.checkpoint}; history and curve: {result.out_dir}")
+    if processes.main:
+        print(f"best step: {result.best}")
+        print(f"checkpoint: {result.checkpoint}; history and curve: {result.out_dir}")
     return 0
 
 

@@ -126,9 +126,17 @@ class OptimConfig:
     ``encoder_rate`` multiplies the rate for the encoder's own tensors (delta and deep modes).
     ``epochs`` is the length of a full run, used by profiles that give no number of steps.
 
-    The last five are habits of the original's training (``with_original_behaviour``): studies in their file's
-    order, the cosine moved once an epoch, decay of biases and gains too, dropout and stochastic depth in a frozen
-    encoder, no loss on token 0.
+    ``shuffle`` to ``mask_token_0`` are habits of the original's training (``with_original_behaviour``): studies in
+    their file's order, the cosine moved once an epoch, decay of biases and gains too, dropout and stochastic depth in
+    a frozen encoder, no loss on token 0.
+
+    ``batch_size`` studies go through the model at once, and a step has ``accumulate`` of these on every process; its
+    loss is the mean over all of its report tokens, however they are cut.
+    ``select_by`` is what makes a checkpoint the best one, on the whole validation split: "val_loss", or "bleu4+cider",
+    the mean of the two (the paper's), for which every report is generated.
+    ``patience`` is how many evaluations without a better one end the run; None: none do.
+    ``non_finite`` is what happens when a loss or a gradient is not a number: "stop", or "skip" the step; more than
+    ``max_skipped`` in a row stop too.
     """
 
     learning_rate: float
@@ -146,6 +154,11 @@ class OptimConfig:
     decay_all: bool = False
     noisy_frozen_encoder: bool = False
     mask_token_0: bool = False
+    accumulate: int = 1
+    select_by: str = "val_loss"
+    patience: int | None = None
+    non_finite: str = "stop"
+    max_skipped: int = 5
 
 
 @dataclass(frozen=True)
@@ -263,7 +276,7 @@ _LAPTOP = Preset(
         epochs=3,
     ),
     decoding=DecodingConfig(num_beams=3, max_new_tokens=100, repetition_penalty=1.1, no_repeat_ngram_size=6),
-    visual_token_pool=4,  # 16 tokens: a third less time a step than 49 (benchmarks/training_step.py)
+    visual_token_pool=4,  # 16 tokens: a third less time a step than 49 (benchmarks/training.py)
     visual_token_bias=True,  # 0.15 nats in the first 100 steps (data/README.md)
 )
 

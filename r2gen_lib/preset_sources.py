@@ -45,6 +45,11 @@ _ANYWHERE = {  # a setting that has the same source in every preset
     "decoding.seed": "ours: any; one seed gives one draw",
     "optim.weight_decay": "code: models/R2GenGPT.py names none, so torch's AdamW default acts",
     "optim.final_rate": "code: models/R2GenGPT.py, cosine down to 1e-6, a hundredth of its rate",
+    "optim.accumulate": "ours: one batch a step; more is for a GPU that holds a smaller one",
+    "optim.select_by": "ours: the loss costs seconds; the paper's (BLEU-4 + CIDEr) / 2 costs every report's generation",
+    "optim.patience": "ours: none, the cosine needs all of its steps",
+    "optim.non_finite": "ours: stop; a loss that is not a number is a mistake until its batch has been looked at",
+    "optim.max_skipped": "ours: five in a row are no longer a single bad batch",
 }
 _SWIN_B = {
     "vision.model_name": "paper: Swin-B; code: --vision_model microsoft/swin-base-patch4-window7-224",
@@ -99,15 +104,15 @@ SOURCES: Mapping[str, Mapping[str, str]] = {
         "vision.std": "ours: radiographs are grey; 0.5 brings pixels to -1..1",
         "vision.views": "ours: one picture a study halves the simulator's work",
         "language.source": "ours: a real instruction-tuned model that the package registry carries, without a login",
-        "language.dtype": "measured: bf16 is faster where a CPU multiplies it (benchmarks/training_step.py); else fp32",
-        "language.attention": "measured: eager trains faster than sdpa on CPUs (benchmarks/training_step.py)",
+        "language.dtype": "measured: bf16 is faster where a CPU multiplies it (benchmarks/training.py); else fp32",
+        "language.attention": "measured: eager trains faster than sdpa on CPUs (benchmarks/training.py)",
         "optim.learning_rate": "measured: with labels for pixels, loss 2.63 after 150 steps; at 1e-3 and a gain "
         "of 1, 2.90 after 160",
         "optim.warmup_steps": "ours: a few, as the run has only some hundred",
         "optim.encoder_rate": "ours: 6e-3 is the mapper's; the encoder's own tensors get 3e-4",
         "optim.batch_size": "measured: 2.1 GB at most in training (benchmarks/memory.py); 240 steps fit a lesson",
         "optim.epochs": "ours: for the longer run; lessons stop by the profile's steps",
-        "visual_token_pool": "measured: 16 tokens take a third less time a step than 49 (benchmarks/training_step.py)",
+        "visual_token_pool": "measured: 16 tokens take a third less time a step than 49 (benchmarks/training.py)",
     },
     "colab": _SWIN_B
     | _OURS

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -171,8 +173,8 @@ def folder_writer(folder: str | Path, marker: str) -> Iterator[Path]:
     """Yield a temporary folder that takes ``folder``'s place on success and vanishes on any error.
 
     Raises:
-        CheckpointError: ``folder`` exists and holds no ``marker`` file (it isn't ours to replace), or its
-            parent cannot be written.
+        CheckpointError: ``folder`` exists and holds no ``marker`` file (it isn't ours to replace), or it cannot be
+            written (a full disk, say); what was there before is there still.
     """
     folder = Path(folder)
     if folder.exists() and not (folder / marker).is_file() and not (folder.is_dir() and not any(folder.iterdir())):
@@ -182,6 +184,7 @@ def folder_writer(folder: str | Path, marker: str) -> Iterator[Path]:
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     except OSError as error:
         raise CheckpointError(f"{folder}: cannot be written ({error}). Give a folder you may write to.") from error
+    old = None
     try:
         temporary.chmod(0o755)
         yield temporary
@@ -190,12 +193,28 @@ def folder_writer(folder: str | Path, marker: str) -> Iterator[Path]:
         if folder.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
             folder.rename(old / folder.name)
-            temporary.rename(folder)
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            temporary.rename(folder)
+        temporary.rename(folder)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{folder}: cannot be written ({error}). What it held before is kept. Free some space and call again, "
+            "or give another folder."
+        ) from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if old and not folder.exists() and (old / folder.name).exists():
+            (old / folder.name).rename(folder)
+        for rest in filter(None, (temporary, old)):
+            shutil.rmtree(rest, ignore_errors=True)
+
+
+def mend(folder: Path) -> None:
+    """Undo what a ``folder_writer`` left that was killed: put back what it had moved away, remove the rest."""
+    pattern = rf"\.{re.escape(folder.name)}-(old-)?[a-z0-9_]{{8}}"
+    rests = [rest for rest in folder.parent.iterdir() if re.fullmatch(pattern, rest.name)]
+    for old in (rest / folder.name for rest in rests):
+        if old.exists() and not folder.exists():
+            old.rename(folder)
+    for rest in rests:
+        shutil.rmtree(rest, ignore_errors=True)
 
 
 def _check_field(folder: str | Path, field: str, found: Any, expected: Any, advice: str) -> None:

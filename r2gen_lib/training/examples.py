@@ -12,6 +12,8 @@ from r2gen_lib.errors import DataError
 from r2gen_lib.model.alignment import report_ids
 from r2gen_lib.model.r2gengpt import R2GenGPT
 from r2gen_lib.training.feature_cache import encode_studies, study_pixels
+from r2gen_lib.training.processes import Processes
+from r2gen_lib.training.schedule import cut
 
 
 class Examples:
@@ -20,6 +22,7 @@ class Examples:
     Attributes:
         studies: ``S`` studies.
         lengths: ``S`` numbers of report tokens, the end included, after the cut at ``max_report_tokens``.
+        targets: how many of these have a loss: all, or with ``mask_token_0`` all but token 0.
 
     Raises:
         DataError: no studies, or empty reports; the message names them.
@@ -35,8 +38,10 @@ class Examples:
                 f"{name} studies: {len(empty)} have an empty report, such as {', '.join(empty[:5])}. "
                 "Leave them out: there is nothing to learn from."
             )
-        limit = model.preset.optim.max_report_tokens
-        self.lengths = [len(ids) for ids in report_ids(model.tokenizer, [s.report for s in self.studies], limit)]
+        optim, reports = model.preset.optim, [study.report for study in self.studies]
+        ids = report_ids(model.tokenizer, reports, optim.max_report_tokens, model.ends[0])
+        self.lengths = [len(row) for row in ids]
+        self.targets = [len(row) - optim.mask_token_0 * row.count(0) for row in ids]
         same_each_time = model.mode == "shallow" and not model.preset.optim.noisy_frozen_encoder
         self._features = encode_studies(model, self.studies, progress=progress) if same_each_time else None
         self._model = model
@@ -59,19 +64,28 @@ class Examples:
 
 
 @torch.no_grad()
-def mean_loss(model: R2GenGPT, examples: Examples, batch_size: int, *, shuffled: bool = False) -> float:
+def mean_loss(
+    model: R2GenGPT,
+    examples: Examples,
+    batch_size: int,
+    *,
+    shuffled: bool = False,
+    processes: Processes | None = None,
+) -> float:
     """Loss a report token, in nats, over all examples, in eval mode.
 
     ``shuffled`` is the control: every study is given its neighbour's picture. A model that looks at the
-    picture must do worse; one that has only learnt how reports sound does as well.
+    picture must do worse; one that has only learnt how reports sound does as well. With ``processes`` the batches are
+    divided among them, each study to one, and every process gets the loss over all.
     """
+    processes = processes or Processes.alone()
     was_training = model.training
     model.eval()
     order = sorted(range(len(examples)), key=lambda i: examples.lengths[i])
-    total = tokens = 0.0
-    for start in range(0, len(order), batch_size):
-        out = model(**examples.batch(order[start : start + batch_size], shift=int(shuffled)))
-        total += out.loss.item() * len(out.labels)
-        tokens += len(out.labels)
+    sums = torch.zeros(2, dtype=torch.float64)  # of losses, and of tokens
+    for indices in processes.share(cut(order, batch_size)):
+        out = model(**examples.batch(indices, shift=int(shuffled)))
+        sums += torch.tensor([out.loss.item() * len(out.labels), len(out.labels)], dtype=torch.float64)
     model.train(was_training)
+    total, tokens = processes.sum(sums).tolist()
     return total / tokens

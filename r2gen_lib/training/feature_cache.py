@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from tqdm import tqdm
@@ -24,7 +25,7 @@ from r2gen_lib.data.dataset import square_view
 from r2gen_lib.data.images import normalise
 from r2gen_lib.data.picture_cache import PictureCache
 from r2gen_lib.data.study import Study
-from r2gen_lib.errors import R2GenError
+from r2gen_lib.errors import CacheError, R2GenError
 from r2gen_lib.files import atomic_write, cache_dir
 from r2gen_lib.model.checkpoint import frozen_hash
 from r2gen_lib.model.r2gengpt import R2GenGPT
@@ -94,8 +95,14 @@ def _encode(model: R2GenGPT, pending: list[tuple[Path, np.ndarray]], rows: dict[
     tokens = model.encode(pixels.unsqueeze(1)).half().cpu()  # (P, N, D_v)
     for (file, _), features in zip(pending, tokens, strict=True):
         rows[file] = features
-        with atomic_write(file) as temporary:
-            save_file({"features": features.contiguous()}, temporary)
+        try:
+            with atomic_write(file) as temporary:
+                save_file({"features": features.contiguous()}, temporary)
+        except (OSError, SafetensorError) as error:
+            raise CacheError(
+                f"cache folder {file.parent}: cannot be written ({error}). Free some space and call again (what is "
+                "there is not made again), or set R2GEN_CACHE to another folder."
+            ) from error
     pending.clear()
 
 

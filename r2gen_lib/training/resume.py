@@ -14,19 +14,32 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from r2gen_lib.errors import CheckpointError
+from r2gen_lib.config import preset_from_dict, preset_to_dict
+from r2gen_lib.errors import CheckpointError, R2GenError
 from r2gen_lib.model.checkpoint import folder_writer, load_strictly, read_tensors
 from r2gen_lib.model.r2gengpt import R2GenGPT
+from r2gen_lib.training.processes import Processes
 
 STATE, TENSORS = "state.json", "state.safetensors"
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
-def save_state(folder: Path, model: R2GenGPT, optimizer: torch.optim.Optimizer, run: dict, history: list) -> None:
-    """Write the state; ``run`` says what run it belongs to, ``history`` has a row a step."""
-    tensors: dict[str, Tensor] = {"random/cpu": torch.get_rng_state()}
-    if model.device.type == "cuda":
-        tensors["random/cuda"] = torch.cuda.get_rng_state(model.device)
+def save_state(
+    folder: Path,
+    model: R2GenGPT,
+    optimizer: torch.optim.Optimizer,
+    run: dict,
+    history: list,
+    processes: Processes | None = None,
+) -> None:
+    """Write the state; ``run`` says what run it belongs to, ``history`` has a row a step. All processes call this: each
+    has a random state, the first one writes."""
+    processes = processes or Processes.alone()
+    tensors: dict[str, Tensor] = {}
+    for index, states in enumerate(processes.gather(_random_states(model))):
+        tensors |= {_random_name(device, index): state for device, state in states.items()}
+    if not processes.main:
+        return
     for name, parameter in model.trainable_parameters().items():
         tensors[f"model/{name}"] = parameter.detach()
         for key in _MOMENTS:
@@ -37,8 +50,13 @@ def save_state(folder: Path, model: R2GenGPT, optimizer: torch.optim.Optimizer, 
         (temporary / STATE).write_text(json.dumps({"run": run, "history": history}), encoding="utf-8")
 
 
-def load_state(folder: Path, model: R2GenGPT, optimizer: torch.optim.Optimizer, run: dict) -> list[dict[str, Any]]:
+def load_state(
+    folder: Path, model: R2GenGPT, optimizer: torch.optim.Optimizer, run: dict, index: int = 0
+) -> list[dict[str, Any]]:
     """Put model, optimiser and random state where the saved run was; returns its history ([]: none saved).
+
+    Args:
+        index: the number of this process, whose random state is put back.
 
     Raises:
         CheckpointError: the saved run is another one (the message names what differs), or is damaged.
@@ -48,13 +66,15 @@ def load_state(folder: Path, model: R2GenGPT, optimizer: torch.optim.Optimizer, 
     try:
         saved = json.loads((folder / STATE).read_text(encoding="utf-8"))
         found, history = saved["run"], saved["history"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        if "preset" in found:  # saved before a field existed: it has the field's default
+            found["preset"] = preset_to_dict(preset_from_dict(found["preset"]))
+    except (OSError, ValueError, KeyError, TypeError, R2GenError) as error:
         raise CheckpointError(f"{folder / STATE}: cannot be read ({error}). {_ADVICE}") from error
-    for field, expected in run.items():
-        if found.get(field) != expected:
+    for field in run | found:
+        if found.get(field) != run.get(field):
             raise CheckpointError(
                 f"{folder}: a run with another {field}: found {_short(found.get(field))}, this one has "
-                f"{_short(expected)}. {_ADVICE}"
+                f"{_short(run.get(field))}. {_ADVICE}"
             )
     tensors = read_tensors(folder / TENSORS)
     parameters = model.trainable_parameters()
@@ -66,10 +86,19 @@ def load_state(folder: Path, model: R2GenGPT, optimizer: torch.optim.Optimizer, 
         if moments:
             moves = {key: t if key == "step" else t.to(parameter.device) for key, t in moments.items()}
             optimizer.state[parameter] = moves
-    torch.set_rng_state(tensors["random/cpu"])
-    if model.device.type == "cuda" and "random/cuda" in tensors:
-        torch.cuda.set_rng_state(tensors["random/cuda"], model.device)
+    torch.set_rng_state(tensors[_random_name("cpu", index)])
+    if model.device.type == "cuda" and _random_name("cuda", index) in tensors:
+        torch.cuda.set_rng_state(tensors[_random_name("cuda", index)], model.device)
     return history
+
+
+def _random_states(model: R2GenGPT) -> dict[str, Tensor]:
+    on_gpu = model.device.type == "cuda"
+    return {"cpu": torch.get_rng_state()} | ({"cuda": torch.cuda.get_rng_state(model.device)} if on_gpu else {})
+
+
+def _random_name(device: str, index: int) -> str:
+    return f"random/{device}" + (f".{index}" if index else "")
 
 
 _ADVICE = "Give another out_dir, or resume=False to start anew there."

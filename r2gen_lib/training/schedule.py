@@ -35,8 +35,13 @@ def length_batches(lengths: Sequence[int], batch_size: int, seed: int, epoch: in
 
 def ordered_batches(count: int, batch_size: int) -> list[list[int]]:
     """One epoch's batches of indices in the studies' own order, the original's way; the last as ``length_batches``."""
-    batches = [list(range(i, min(i + batch_size, count))) for i in range(0, count, batch_size)]
+    batches = cut(range(count), batch_size)
     return batches[:-1] if len(batches) > 1 and len(batches[-1]) < batch_size else batches
+
+
+def cut(indices: Sequence[int], size: int) -> list[list[int]]:
+    """``indices`` in parts of ``size``, the last as long as it comes."""
+    return [list(indices[i : i + size]) for i in range(0, len(indices), size)]
 
 
 def rate_at(step: int, total: int, optim: OptimConfig, epoch_length: int = 1) -> float:

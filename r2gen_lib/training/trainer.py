@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import shutil
+import tempfile
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -24,9 +25,12 @@ from r2gen_lib.errors import CheckpointError, R2GenError
 from r2gen_lib.files import atomic_write
 from r2gen_lib.model import checkpoint
 from r2gen_lib.model.r2gengpt import R2GenGPT
-from r2gen_lib.training.examples import Examples, mean_loss
+from r2gen_lib.training.examples import Examples
+from r2gen_lib.training.processes import Processes
 from r2gen_lib.training.resume import STATE, load_state, save_state
 from r2gen_lib.training.schedule import length_batches, make_optimizer, ordered_batches, rate_at, set_rate
+from r2gen_lib.training.step import take_step, uninterrupted
+from r2gen_lib.training.validation import best_row, check_choices, out_of_patience, validate
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,8 @@ class TrainResult:
     Attributes:
         history: one row a step: step, train_loss (of that step's batch, before its update), rate, seconds;
             and where the held-out studies were looked at, held_out_loss and shuffled_loss (the control: each
-            report with another study's picture).
+            report with another study's picture), with ``select_by="bleu4+cider"`` bleu4 and cider too. Where a step
+            was skipped, ``skipped`` is 1.
         best: step, held_out_loss and shuffled_loss of the checkpoint in ``out_dir / "best"``.
         out_dir: holds best/, state/, history.csv and loss.png.
     """
@@ -66,7 +71,12 @@ def train(
 ) -> TrainResult:
     """Train what the model's mode trains, on the train split; look at the val split as it goes.
 
-    Test studies are never touched. The model is left with its best weights by held-out loss.
+    Test studies are never touched. The model is left with its best weights by ``OptimConfig.select_by``. Under a
+    launcher (``torchrun``, ``accelerate launch``) every process calls this and does its part.
+
+    An interrupt (Ctrl-C, the notebook's stop button) lets the step end, saves the state and is passed on: a notebook
+    that runs all its cells must not go on as if the training had been finished. The model keeps the weights of that
+    step, and the same call goes on from it.
 
     Args:
         preset: the model's own, or one that differs in ``optim`` alone.
@@ -79,8 +89,8 @@ def train(
     Raises:
         DataError: the doctor's quick checks found a problem: no studies in a split, a study or a patient in two
             splits, empty reports, missing pictures; or a picture cannot be read.
-        CheckpointError: ``out_dir`` holds another run, or cannot be written.
-        R2GenError: the loss is not a number.
+        CheckpointError: ``out_dir`` holds another run, or cannot be written (its last good state is kept).
+        R2GenError: a loss or a gradient is not a number, and ``OptimConfig.non_finite`` says stop.
     """
     studies = with_views(studies, model.preset.vision.views, missing_view)
     require_healthy(studies, preset or model.preset, skip_checks, tokenizer=model.tokenizer)
@@ -95,17 +105,16 @@ class _Run:
 
     def __init__(self, model, studies, preset, profile: Profile, out_dir: Path, seed: int, progress: bool) -> None:
         model.preset = _same_but_optim(model.preset, get_preset(preset or model.preset))
-        self.model, self.profile, self.out_dir, self.seed, self.progress = (
-            model,
-            profile,
-            out_dir,
-            seed,
-            progress,
-        )
+        self.processes = Processes.launched()
+        self.model, self.profile, self.seed = model, profile, seed
+        self.out_dir = self.processes.same(out_dir)
+        self.progress = progress and self.processes.main
         self.optim = model.preset.optim
+        check_choices(self.optim)
         chosen, held_out = chosen_studies(studies, profile, seed, self.optim.shuffle)
-        self.train_set = Examples(model, chosen, "train", progress)
-        self.val_set = Examples(model, held_out, "val", progress)
+        with self.processes.main_first():
+            self.train_set = Examples(model, chosen, "train", self.progress)
+            self.val_set = Examples(model, held_out, "val", self.progress)
         self.epoch_length = len(self._batches(0))
         self.total = profile.train_steps or self.optim.epochs * self.epoch_length
         self.optimizer = make_optimizer(model, self.optim)
@@ -114,16 +123,12 @@ class _Run:
 
     def start(self, resume: bool) -> None:
         """Make ``out_dir``, and go on from the state in it if there is one."""
-        try:
-            self.out_dir.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise CheckpointError(f"{self.out_dir}: cannot be made ({error}). Give another out_dir.") from error
-        torch.manual_seed(self.seed)
-        if not resume:
-            for name, marker in (("state", STATE), ("best", checkpoint.CONFIG)):
-                if (self.out_dir / name / marker).is_file():
-                    shutil.rmtree(self.out_dir / name)
-        self.history = load_state(self.out_dir / "state", self.model, self.optimizer, self._identity())
+        if self.processes.main:
+            self._prepare_folder(resume)
+        self.processes.wait()
+        torch.manual_seed(self.seed + self.processes.index)
+        state = self.out_dir / "state"
+        self.history = load_state(state, self.model, self.optimizer, self._identity(), self.processes.index)
         self.step = sum("train_loss" in row for row in self.history)
 
     def loop(self) -> None:
@@ -138,9 +143,43 @@ class _Run:
             mininterval=1.0,
             disable=not self.progress,
         ) as bar:
-            while self.step < self.total:
-                if self.step % self.profile.eval_every == 0:
-                    self._look_at_held_out()
+            try:
+                self._steps(bar)
+            except KeyboardInterrupt:
+                self._keep()
+                raise
+            bar.set_postfix_str(self._words())
+        self._save()
+
+    def finish(self) -> TrainResult:
+        """Leave the model with its best weights."""
+        self.processes.wait()
+        best = best_row(self.history, self.optim)
+        if best is None:
+            raise R2GenError(f"training: the held-out loss was never a number. {self._advice()}")
+        checkpoint.load_trainable(self.model, self.out_dir / "best")
+        self.model.eval()
+        return TrainResult(pd.DataFrame(self.history), best, self.out_dir)
+
+    def _prepare_folder(self, resume: bool) -> None:
+        try:
+            self.out_dir.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.out_dir):
+                pass
+        except OSError as error:
+            raise CheckpointError(f"{self.out_dir}: cannot be written ({error}). Give another out_dir.") from error
+        for name, marker in (("state", STATE), ("best", checkpoint.CONFIG)):
+            checkpoint.mend(self.out_dir / name)
+            if not resume and (self.out_dir / name / marker).is_file():
+                shutil.rmtree(self.out_dir / name)
+
+    def _steps(self, bar: tqdm) -> None:
+        while self.step < self.total and not out_of_patience(self.history, self.optim):
+            if self.step % self.profile.eval_every == 0:
+                self._look_at_held_out()
+                if out_of_patience(self.history, self.optim):
+                    break
+            with uninterrupted():
                 row = self._row()
                 row.update(self._update())
                 self.step += 1
@@ -148,43 +187,54 @@ class _Run:
                 bar.set_postfix_str(self._words(), refresh=False)
                 if self.step % self.profile.checkpoint_every == 0:
                     self._save()
-            self._look_at_held_out()
-            bar.set_postfix_str(self._words())
-        self._save()
-
-    def finish(self) -> TrainResult:
-        """Leave the model with its best weights, and draw the curve."""
-        checkpoint.load_trainable(self.model, self.out_dir / "best")
-        self.model.eval()
-        return TrainResult(pd.DataFrame(self.history), self._best(), self.out_dir)
+        self._look_at_held_out()
 
     def _update(self) -> dict[str, float]:
-        """One step of AdamW on the next batch."""
+        """One step of AdamW on the next batch; what the history says of it."""
         start = time.perf_counter()
         epoch, place = divmod(self.step, self.epoch_length)
         share = rate_at(self.step, self.total, self.optim, self.epoch_length)
         set_rate(self.optimizer, share)
-        loss = self.model(**self.train_set.batch(self._batches(epoch)[place])).loss
-        if not math.isfinite(loss.item()):
-            raise R2GenError(
-                f"training: the loss is {loss.item()} at step {self.step}. Lower OptimConfig.learning_rate "
-                f"({self.optim.learning_rate}) or raise warmup_steps."
-            )
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        if self.optim.clip_norm is not None:
-            torch.nn.utils.clip_grad_norm_(self.model.trainable_parameters().values(), self.optim.clip_norm)
-        self.optimizer.step()
-        return {
-            "train_loss": loss.item(),
+        indices = self._batches(epoch)[place]
+        loss, norm = take_step(self.model, self.optimizer, self.train_set, indices, self.optim, self.processes)
+        row = {
+            "train_loss": loss,
             "rate": share * self.optim.learning_rate,
             "seconds": time.perf_counter() - start,
         }
+        if math.isfinite(loss) and math.isfinite(norm):
+            return row
+        self._refuse(
+            indices, "loss" if not math.isfinite(loss) else "gradient", loss if not math.isfinite(loss) else norm
+        )
+        return row | {"skipped": 1}
+
+    def _refuse(self, indices: Sequence[int], what: str, value: float) -> None:
+        """Say which studies gave a loss or gradient that is not a number, and stop unless it is to be skipped."""
+        batch = f"studies {', '.join(self.train_set.studies[i].id for i in indices)}"
+        said = f"training: the {what} is {value} at step {self.step}, {batch}."
+        if self.optim.non_finite == "stop":
+            raise R2GenError(f"{said} {self._advice()} OptimConfig.non_finite='skip' leaves such steps out.")
+        before = [bool(row.get("skipped")) for row in reversed(self.history) if row["step"] < self.step]
+        in_a_row = 1 + (before + [False]).index(False)
+        if in_a_row > self.optim.max_skipped:
+            raise R2GenError(
+                f"training: {in_a_row} steps in a row gave no number, more than OptimConfig.max_skipped "
+                f"({self.optim.max_skipped}). The last: the {what} is {value} at step {self.step}, {batch}. "
+                f"{self._advice()}"
+            )
+        if self.progress:
+            tqdm.write(f"{said} The step is skipped.")
+
+    def _advice(self) -> str:
+        return f"Lower OptimConfig.learning_rate ({self.optim.learning_rate}) or raise warmup_steps."
 
     def _batches(self, epoch: int) -> list[list[int]]:
+        """The studies of every step of an epoch, of all processes together."""
+        size = self.optim.batch_size * self.optim.accumulate * self.processes.count
         if not self.optim.shuffle:
-            return ordered_batches(len(self.train_set), self.optim.batch_size)
-        return length_batches(self.train_set.lengths, self.optim.batch_size, self.seed, epoch)
+            return ordered_batches(len(self.train_set), size)
+        return length_batches(self.train_set.lengths, size, self.seed, epoch)
 
     def _row(self) -> dict[str, Any]:
         """The history's row of the present step."""
@@ -197,37 +247,60 @@ class _Run:
         row = self._row()
         if "held_out_loss" in row:
             return
-        size = 2 * self.optim.batch_size
-        losses = {
-            "held_out_loss": mean_loss(self.model, self.val_set, size),
-            "shuffled_loss": mean_loss(self.model, self.val_set, size, shuffled=True),
-        }
-        row.update(losses)
-        if self._best()["step"] == self.step:
-            checkpoint.save_trainable(self.model, self.out_dir / "best", self._best() | {"seed": self.seed})
-
-    def _best(self) -> dict[str, Any]:
-        rows = [row for row in self.history if "held_out_loss" in row]
-        best = min(rows, key=lambda row: row["held_out_loss"])
-        return {key: best[key] for key in ("step", "held_out_loss", "shuffled_loss")}
+        found = validate(self.model, self.val_set, self.optim, self.processes)
+        loss = found["held_out_loss"]
+        if not math.isfinite(loss) and self.optim.non_finite == "stop":
+            raise R2GenError(
+                f"training: the held-out loss is {loss} at step {self.step}; these weights are not kept. "
+                f"{self._advice()}"
+            )
+        with uninterrupted():  # the history must not name a best checkpoint that was not written
+            row.update(found)
+            best = best_row(self.history, self.optim)
+            if best and best["step"] == self.step and self.processes.main:
+                checkpoint.save_trainable(self.model, self.out_dir / "best", best | {"seed": self.seed})
 
     def _save(self) -> None:
         """State, history and curve, each replaced whole."""
-        save_state(self.out_dir / "state", self.model, self.optimizer, self._identity(), self.history)
+        save_state(self.out_dir / "state", self.model, self.optimizer, self._identity(), self.history, self.processes)
+        if not self.processes.main:
+            return
         table = pd.DataFrame(self.history)
-        with atomic_write(self.out_dir / "history.csv") as path:
-            table.to_csv(path, index=False)
-        _draw(table, self.out_dir / "loss.png", f"{self.model.preset.name}, {self.model.mode}")
+        try:
+            with atomic_write(self.out_dir / "history.csv") as path:
+                table.to_csv(path, index=False)
+            _draw(table, self.out_dir / "loss.png", f"{self.model.preset.name}, {self.model.mode}")
+        except OSError as error:
+            raise CheckpointError(
+                f"{self.out_dir}: cannot be written ({error}). Its state of step {self.step} is kept. Free some space "
+                "and call again to go on."
+            ) from error
+
+    def _keep(self) -> None:
+        """Save what was trained when the run is interrupted, and say how to go on.
+
+        Of several processes each is interrupted at a step of its own: there the last checkpoint has to do.
+        """
+        if self.processes.count > 1 or self.step == 0:
+            return
+        with uninterrupted():
+            self._save()
+        tqdm.write(
+            f"training stopped at step {self.step} of {self.total}; its state is in {self.out_dir / 'state'}. "
+            "The same call goes on from there."
+        )
 
     def _words(self) -> str:
-        recent = [row["train_loss"] for row in self.history[-10:] if "train_loss" in row]
+        recent = [row["train_loss"] for row in self.history[-10:] if math.isfinite(row.get("train_loss", math.nan))]
         held_out = next((row["held_out_loss"] for row in reversed(self.history) if "held_out_loss" in row), None)
-        return f"loss {np.mean(recent):.3f}" + (f", held out {held_out:.3f}" if held_out is not None else "")
+        words = [f"loss {np.mean(recent):.3f}"] if recent else []
+        return ", ".join(words + ([f"held out {held_out:.3f}"] if held_out is not None else []))
 
     def _identity(self) -> dict[str, Any]:
         """What must be the same for a run to go on."""
         ids = "\n".join(study.id for study in [*self.train_set.studies, *self.val_set.studies])
-        return {
+        several = {"processes": self.processes.count} if self.processes.count > 1 else {}
+        return several | {
             "preset": preset_to_dict(self.model.preset),
             "mode": self.model.mode,
             "profile": asdict(self.profile),

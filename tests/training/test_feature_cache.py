@@ -90,3 +90,12 @@ def test_errors_name_the_study(monkeypatch):
     monkeypatch.setattr(feature_cache, "cache_dir", unwritable)
     with pytest.raises(CacheError):
         encode(model, tiny_studies(1))
+
+
+def test_a_full_disk_is_named(monkeypatch):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(feature_cache, "save_file", full)
+    with pytest.raises(CacheError, match="No space left on device.*R2GEN_CACHE"):
+        encode(tiny_model(), tiny_studies(1))

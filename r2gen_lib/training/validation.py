@@ -1,0 +1,88 @@
+"""What is measured on the whole validation split as a run goes, and which checkpoint is the best by it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from r2gen_lib.config import OptimConfig
+from r2gen_lib.errors import R2GenError
+from r2gen_lib.model.r2gengpt import R2GenGPT
+from r2gen_lib.training.examples import Examples, mean_loss
+from r2gen_lib.training.processes import Processes
+from r2gen_lib.training.schedule import cut
+
+SELECT_BY = {"val_loss": ("held_out_loss",), "bleu4+cider": ("bleu4", "cider")}  # name: the history's columns
+BAD_STEPS = ("stop", "skip")
+
+
+def check_choices(optim: OptimConfig) -> None:
+    """Raise R2GenError if a field of ``optim`` that is one of several words, or a count, is none of them."""
+    for field, allowed in (("select_by", tuple(SELECT_BY)), ("non_finite", BAD_STEPS)):
+        if getattr(optim, field) not in allowed:
+            found = getattr(optim, field)
+            raise R2GenError(f"OptimConfig.{field}: found {found!r}, expected one of {', '.join(allowed)}.")
+    for field in ("accumulate", "patience"):
+        if getattr(optim, field) is not None and getattr(optim, field) < 1:
+            raise R2GenError(f"OptimConfig.{field}: found {getattr(optim, field)}, expected 1 or more.")
+
+
+def validate(model: R2GenGPT, examples: Examples, optim: OptimConfig, processes: Processes) -> dict[str, float]:
+    """Loss a report token, the same with shuffled pictures, and the scores ``select_by`` asks for.
+
+    Every study counts once, however many processes there are.
+    """
+    size = 2 * optim.batch_size
+    row = {
+        "held_out_loss": mean_loss(model, examples, size, processes=processes),
+        "shuffled_loss": mean_loss(model, examples, size, shuffled=True, processes=processes),
+    }
+    return row | (_scores(model, examples, size, processes) if optim.select_by == "bleu4+cider" else {})
+
+
+def best_row(history: Sequence[dict[str, Any]], optim: OptimConfig) -> dict[str, Any] | None:
+    """Step, losses and scores of the best evaluation, the first among equals; None if no loss was a number."""
+    rows = [row for row in history if math.isfinite(row.get("held_out_loss", math.nan))]
+    if not rows:
+        return None
+    best = max(rows, key=lambda row: _goodness(row, optim.select_by))
+    return {key: best[key] for key in ("step", "held_out_loss", "shuffled_loss", "bleu4", "cider") if key in best}
+
+
+def out_of_patience(history: Sequence[dict[str, Any]], optim: OptimConfig) -> bool:
+    """Whether the last ``optim.patience`` evaluations brought nothing better."""
+    best = best_row(history, optim)
+    if optim.patience is None or best is None:
+        return False
+    return sum("held_out_loss" in row and row["step"] > best["step"] for row in history) >= optim.patience
+
+
+def _goodness(row: dict[str, Any], select_by: str) -> float:
+    values = [row[column] for column in SELECT_BY[select_by]]
+    return -values[0] if select_by == "val_loss" else sum(values) / len(values)
+
+
+def _scores(model: R2GenGPT, examples: Examples, batch_size: int, processes: Processes) -> dict[str, float]:
+    """BLEU-4 (0..1) and CIDEr (0..10) of the reports the model writes, scored together in the first process."""
+    from pycocoevalcap.bleu.bleu import Bleu
+    from pycocoevalcap.cider.cider import Cider
+
+    from r2gen_lib.evaluation.language import tokenize
+
+    written: dict[int, str] = {}
+    for indices in processes.share(cut(range(len(examples)), batch_size)):
+        given = examples.batch(indices)
+        given.pop("reports")
+        written |= dict(zip(indices, model.generate(**given), strict=True))
+    together = {i: text for each in processes.gather(written) for i, text in each.items()}
+    if not processes.main:
+        return processes.same(None)
+    tokens = tokenize([study.report for study in examples.studies] + [together[i] for i in range(len(examples))])
+    truth, guess = ({i: [text] for i, text in enumerate(half)} for half in _halves(tokens))
+    bleu, cider = Bleu(4).compute_score(truth, guess, verbose=0)[0], Cider().compute_score(truth, guess)[0]
+    return processes.same({"bleu4": float(bleu[3]), "cider": float(cider)})
+
+
+def _halves(items: list[str]) -> tuple[list[str], list[str]]:
+    return items[: len(items) // 2], items[len(items) // 2 :]

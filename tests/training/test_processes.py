@@ -1,0 +1,31 @@
+"""Two processes over gloo train as one process does at the same global batch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from tiny_system import tiny_studies
+
+SCRIPT = Path(__file__).with_name("two_processes.py")
+pytestmark = pytest.mark.usefixtures("empty_cache")
+
+
+def test_two_processes_as_one(tmp_path):
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    subprocess.run([*launch, SCRIPT, tmp_path / "two", "2"], check=True, timeout=500)
+    subprocess.run([sys.executable, SCRIPT, tmp_path / "one", "4"], check=True, timeout=500)
+    one, two = (pd.read_csv(tmp_path / name / "history.csv") for name in ("one", "two"))
+    assert one.shape == two.shape and one["train_loss"].notna().sum() == 12
+    for column in ("step", "train_loss", "held_out_loss", "shuffled_loss", "rate"):
+        np.testing.assert_allclose(two[column], one[column], atol=1e-4, err_msg=column)
+    held_out = [study.id for study in tiny_studies(25) if study.split == "val"]
+    shares = [(tmp_path / f"two-scored-{rank}").read_text().split() for rank in (0, 1)]
+    assert all(shares), "a process had nothing to score"
+    evaluations = one["held_out_loss"].notna().sum()
+    assert Counter(shares[0] + shares[1]) == dict.fromkeys(held_out, evaluations)
