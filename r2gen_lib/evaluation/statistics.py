@@ -154,11 +154,13 @@ def _difference(first: StudyScore, second: StudyScore) -> StudyScore:
 
 def _exchange_p(first: StudyScore, second: StudyScore, resamples: int, seed: int) -> float:
     studies = len(first.statistics)
-    both = np.concatenate([first.statistics, second.statistics])  # (2S, K); row i + S is row i's partner
+    change = second.statistics - first.statistics  # exactly 0 where the models agree, so that rounding adds nothing
+    totals = first.statistics.sum(axis=0), second.statistics.sum(axis=0)
 
     def difference(x: np.ndarray, y: np.ndarray, axis: int = -1) -> np.ndarray:
-        sums = [both[np.moveaxis(rows, axis, -1)].sum(axis=-2) for rows in (x, y)]  # (..., K) each
-        return first.combine(sums[0], studies) - first.combine(sums[1], studies)
+        exchanged = _counts(np.moveaxis(x, axis, -1), 2 * studies)[..., studies:]  # (..., S): 1 where x has row i + S
+        moved = exchanged @ change  # (..., K)
+        return first.combine(totals[0] + moved, studies) - first.combine(totals[1] - moved, studies)
 
     rows = np.arange(studies)
     found = permutation_test(
