@@ -54,7 +54,9 @@ MENTIONS: dict[str, tuple[str, ...]] = {
     ),
     "Consolidation": ("consolidat*",),
     "Pneumonia": ("pneumonia*", "bronchopneumonia", "pneumonitis", "infection|infectious", "superinfection"),
-    "Atelectasis": ("atelect*", "lung|lobe|lobar collapse|collapsed", "collapse of the? right|left? upper|middle|lower? lung|lobe",),
+    "Atelectasis": (
+        "atelect*", "lung|lobe|lobar collapse|collapsed", "collapse of the? right|left? upper|middle|lower? lung|lobe",
+    ),
     "Pneumothorax": ("pneumothora*", "hydropneumothora*", "hemopneumothora*"),
     "Pleural Effusion": (
         "effusion|effusions", "pleural fluid", "hydropneumothora*", "hemopneumothora*", "hemothora*",
@@ -148,9 +150,9 @@ UNCERTAINTY: dict[str, list[str]] = {
     "pseudo_negations": [],
     "preceding_negations": [
         "may", "might", "could", "possible", "possibly", "probable", "probably", "likely", "suspected",
-        "suspicious for", "suspicion", "concerning for", "concern for", "worrisome for", "questionable", "question", "suggest",
-        "suggests", "suggesting", "suggestive of", "versus", "vs", "rule out", "r/o", "cannot exclude", "cannot rule out",
-        "not exclude", "difficult to exclude", "consider", "borderline", "differential", "equivocal", "perhaps",
+        "suspicious for", "suspicion", "concerning for", "concern for", "worrisome for", "questionable", "question",
+        "suggest", "suggests", "suggesting", "suggestive of", "versus", "vs", "rule out", "r/o", "cannot exclude",
+        "cannot rule out", "not exclude", "difficult to exclude", "consider", "borderline", "differential", "equivocal", "perhaps",
         "evaluate for", "potentially",
     ],
     "following_negations": [
