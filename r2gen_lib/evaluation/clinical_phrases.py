@@ -152,8 +152,8 @@ UNCERTAINTY: dict[str, list[str]] = {
         "may", "might", "could", "possible", "possibly", "probable", "probably", "likely", "suspected",
         "suspicious for", "suspicion", "concerning for", "concern for", "worrisome for", "questionable", "question",
         "suggest", "suggests", "suggesting", "suggestive of", "versus", "vs", "rule out", "r/o", "cannot exclude",
-        "cannot rule out", "not exclude", "difficult to exclude", "consider", "borderline", "differential", "equivocal", "perhaps",
-        "evaluate for", "potentially",
+        "cannot rule out", "not exclude", "difficult to exclude", "consider", "borderline", "differential", "equivocal",
+        "perhaps", "evaluate for", "potentially",
     ],
     "following_negations": [
         "cannot be excluded", "can not be excluded", "cannot be ruled out", "could not be excluded", "not excluded",
