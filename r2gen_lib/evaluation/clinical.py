@@ -98,10 +98,10 @@ def scores_of_labels(written: np.ndarray, truth: np.ndarray, uncertain: str = "p
 
     Returns:
         Rows: each observation, "micro" (all decisions in one pot), "macro" (mean of the observations), "per study"
-        (mean of the studies' own scores). Columns: precision, recall, F1 in 0..1, and how often the references (micro,
-        and each observation) say it, or over how many observations or studies the mean goes. An observation that
-        neither side ever calls present scores 0, as papers' scripts have it; a study of which neither side calls anything
-        present is left out of "per study".
+        (mean of the studies' own scores). Columns: precision, recall, F1 in 0..1, and how often the references say it
+        (micro, and each observation), or over how many observations or studies the mean goes. An observation that
+        neither side ever calls present scores 0, as papers' scripts have it; a study of which neither side calls
+        anything present is left out of "per study".
     """
     names = class_names(truth.shape[1])
     said = (written | truth).any(axis=1)
