@@ -98,7 +98,7 @@ def scores_of_labels(written: np.ndarray, truth: np.ndarray, uncertain: str = "p
 
     Returns:
         Rows: each observation, "micro" (all decisions in one pot), "macro" (mean of the observations), "per study"
-        (mean of the studies' own scores). Columns: precision, recall, F1 in 0..1, and how often the references (micro and
+        (mean of the studies' own scores). Columns: precision, recall, F1 in 0..1, and how often references (micro and
         each observation) say it, or over how many observations or studies the mean goes. An observation that neither
         side ever calls present scores 0, as papers' scripts have it; a study of which neither side calls anything
         present is left out of "per study".
