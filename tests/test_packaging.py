@@ -45,7 +45,7 @@ def _imported() -> set[str]:
 
 def test_every_import_is_declared():
     distributions = importlib.metadata.packages_distributions()
-    needed = {package: {_normal(name) for name in distributions.get(package, [])} for package in _imported()}
+    needed = {package: {_normal(name) for name in distributions.get(package, [package])} for package in _imported()}
     undeclared = {package for package, names in needed.items() if not names & set(_declared())}
     assert not undeclared
 
