@@ -5,8 +5,8 @@ observations have headings of their own and are compared. Two are not: "No Findi
 missing where CheXpert sees no finding (a spur, an old granuloma); and "Enlarged Cardiomediastinum", because the coders
 spread it over heart, aorta, lymph nodes and mediastinum.
 
-Phrases, and the codes that count as an observation, were adjusted after looking at errors, nearly all in reports with odd
-numbers, and at the scores of all: the numbers flatter the rules, and the even-numbered half is no clean test.
+Phrases, and the codes that count as an observation, were adjusted after looking at errors, nearly all in reports with
+odd numbers, and at the scores of all: the numbers flatter the rules, and the even-numbered half is no clean test.
 """
 
 from __future__ import annotations
