@@ -311,7 +311,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
 PROFILES: Mapping[str, Profile] = MappingProxyType(
     {
         "ci": Profile("ci", 96, 8, 8, train_steps=24, eval_every=12, checkpoint_every=12),
-        "laptop": Profile("laptop", 960, 32, 32, train_steps=240, eval_every=80, checkpoint_every=40),
+        "laptop": Profile("laptop", 960, 32, 32, train_steps=360, eval_every=90, checkpoint_every=45),
         "paper": Profile("paper", None, None, None, train_steps=None, eval_every=250, checkpoint_every=250),
     }
 )

@@ -110,7 +110,7 @@ SOURCES: Mapping[str, Mapping[str, str]] = {
         "of 1, 2.90 after 160",
         "optim.warmup_steps": "ours: a few, as the run has only some hundred",
         "optim.encoder_rate": "ours: 6e-3 is the mapper's; the encoder's own tensors get 3e-4",
-        "optim.batch_size": "measured: 2.1 GB at most in training (benchmarks/memory.py); 240 steps fit a lesson",
+        "optim.batch_size": "measured: 2.1 GB at most in training (benchmarks/memory.py); 360 steps fit a lesson",
         "optim.epochs": "ours: for the longer run; lessons stop by the profile's steps",
         "visual_token_pool": "measured: 16 tokens take a third less time a step than 49 (benchmarks/training.py)",
     },
