@@ -160,6 +160,7 @@ def fit(model: TokenClassifier, data: TokenPictures, config: PretrainConfig, che
     history, first = _resume(checkpoint, model, optimizer)
     for epoch in range(first, config.epochs):
         generator = torch.Generator().manual_seed(config.seed * 1000 + epoch)
+        torch.manual_seed(config.seed * 1000 + epoch)  # of stochastic depth, which a resumed run draws alike
         order = torch.randperm(len(data), generator=generator).numpy()
         losses, started = [], time.time()
         bar = tqdm(range(steps), desc=f"epoch {epoch + 1}/{config.epochs}", mininterval=5)

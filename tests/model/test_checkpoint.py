@@ -53,7 +53,7 @@ def test_nothing_half_written(tmp_path, monkeypatch):
         raise OSError("disk full")
 
     monkeypatch.setattr(checkpoint, "save_file", fails)
-    with pytest.raises(OSError):
+    with pytest.raises(CheckpointError, match="cannot be written .disk full."):
         trained().save_trainable(tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
 
