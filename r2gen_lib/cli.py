@@ -300,12 +300,7 @@ _COMMANDS = (
     ("train", _train, "train the mapper (by mode more) in front of the frozen LLM", _train_options),
     ("convert", convert_command.run, "turn a .pth of the public R2GenGPT into a checkpoint", convert_command.options),
     ("evaluate", _evaluate, "write reports for a split; score them beside their controls", _evaluate_options),
-    (
-        "labels",
-        labels_command.run,
-        "read 14 observations from a report, by rules",
-        labels_command.options,
-    ),
+    ("labels", labels_command.run, "read 14 observations from a report, by rules", labels_command.options),
     ("generate", _generate, "write a report for each picture", _generate_options),
 )
 

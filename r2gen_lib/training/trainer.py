@@ -174,10 +174,12 @@ class _Run:
                 shutil.rmtree(self.out_dir / name)
 
     def _steps(self, bar: tqdm) -> None:
-        while self.step < self.total and not out_of_patience(self.history, self.optim):
+        enough = out_of_patience(self.history, self.optim)  # changes with an evaluation alone
+        while self.step < self.total and not enough:
             if self.step % self.profile.eval_every == 0:
                 self._look_at_held_out()
-                if out_of_patience(self.history, self.optim):
+                enough = out_of_patience(self.history, self.optim)
+                if enough:
                     break
             with uninterrupted():
                 row = self._row()
@@ -204,9 +206,7 @@ class _Run:
         }
         if math.isfinite(loss) and math.isfinite(norm):
             return row
-        self._refuse(
-            indices, "loss" if not math.isfinite(loss) else "gradient", loss if not math.isfinite(loss) else norm
-        )
+        self._refuse(indices, *(("gradient", norm) if math.isfinite(loss) else ("loss", loss)))
         return row | {"skipped": 1}
 
     def _refuse(self, indices: Sequence[int], what: str, value: float) -> None:

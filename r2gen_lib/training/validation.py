@@ -52,8 +52,10 @@ def best_row(history: Sequence[dict[str, Any]], optim: OptimConfig) -> dict[str,
 
 def out_of_patience(history: Sequence[dict[str, Any]], optim: OptimConfig) -> bool:
     """Whether the last ``optim.patience`` evaluations brought nothing better."""
+    if optim.patience is None:
+        return False
     best = best_row(history, optim)
-    if optim.patience is None or best is None:
+    if best is None:
         return False
     return sum("held_out_loss" in row and row["step"] > best["step"] for row in history) >= optim.patience
 
