@@ -49,6 +49,7 @@ def show(figure: Figure, alt: str = "", dpi: int = 80) -> None:
     from PIL import Image as Pillow
 
     drawn = io.BytesIO()
+    figure.draw_without_rendering()  # the layout of pictures with tall titles settles at the second drawing
     figure.savefig(drawn, format="png", dpi=dpi)
     plt.close(figure)
     picture = Pillow.open(drawn).convert("RGB")

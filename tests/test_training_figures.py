@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from r2gen_lib import training_figures as figures
+from r2gen_lib.figures import show
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +79,14 @@ def test_report_pairs_keeps_texts_inside_their_row():
     for ax in figure.axes[1::2]:
         lowest = min(text.get_window_extent().y0 for text in ax.texts)
         assert lowest >= ax.get_window_extent().y0 - 8
+
+
+def test_a_title_of_two_lines_is_shown_whole():
+    texts = {name: "The heart is normal in size and the lungs are clear. " * 4 for name in ("radiologist", "a", "b")}
+    title = "CXR97, simulated frontal: Spondylosis/thoracic vertebrae"
+    figure = figures.report_pairs([np.zeros((224, 224))], [title], [texts])
+    show(figure)
+    assert figure.axes[0].title.get_window_extent().y1 <= figure.bbox.y1
 
 
 def test_interval_plot_writes_value_and_interval():
