@@ -134,6 +134,8 @@ def _train_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--mode", default="shallow", choices=MODES)
     words = "do as the public R2GenGPT code does where we do otherwise (README.md lists it)"
     p.add_argument("--original-behaviour", action="store_true", help=words)
+    words = "read the findings that simulated pictures show in place of the pictures: what the rest can do at best"
+    p.add_argument("--perfect-eye", action="store_true", help=words)
     _profile_option(p)
     p.add_argument("--out", type=Path, help="folder for checkpoint and curve (default: a new one in runs/)")
     p.add_argument("--resume", action="store_true", help="go on from what --out holds")
@@ -150,6 +152,7 @@ def _train(args: argparse.Namespace) -> int:
         raise R2GenError(f"--out {args.out}: not empty. Add --resume to go on, or give another folder.")
     from r2gen_lib import R2GenGPT, train
     from r2gen_lib.config import get_preset, get_profile
+    from r2gen_lib.model.perfect_eye import with_perfect_eye
     from r2gen_lib.original_behaviour import with_original_behaviour
     from r2gen_lib.training.processes import Processes
     from r2gen_lib.training.trainer import chosen_studies
@@ -157,6 +160,8 @@ def _train(args: argparse.Namespace) -> int:
     processes = Processes.launched()  # all have looked at --out before one of them makes it
     given = {"train_steps": args.steps, "train_studies": args.train_studies, "val_studies": args.val_studies}
     preset = with_original_behaviour(args.preset) if args.original_behaviour else get_preset(args.preset)
+    if args.perfect_eye:
+        preset = with_perfect_eye(preset)
     profile = replace(get_profile(args.profile), **{name: n for name, n in given.items() if n})
     studies = studies_of(args)
     with processes.main_first():
@@ -183,6 +188,8 @@ def _evaluate_options(p: argparse.ArgumentParser) -> None:
         "all (default): the nearest neighbour encodes all training pictures, drawn first if they are simulated, and "
     )
     words += "each score's best constant report is searched (minutes, once); quick: neither"
+    words = "a checkpoint of r2gen train --perfect-eye, as the ceiling (default: none)"
+    p.add_argument("--perfect-eye", metavar="FOLDER", help=words)
     p.add_argument("--controls", default="all", choices=("all", "quick"), help=words)
     words = "ptb (default): words as the COCO evaluation; none: split at blanks, as the public R2GenGPT code"
     p.add_argument("--tokenizer", default="ptb", choices=("ptb", "none"), help=words)
@@ -199,6 +206,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     from r2gen_lib.data.views import with_views
     from r2gen_lib.describe import evaluate
     from r2gen_lib.evaluation.score_table import format_scores
+    from r2gen_lib.model.language import LanguageModel
 
     model = R2GenGPT.from_trained(args.checkpoint)
     studies = studies_of(args)
@@ -211,7 +219,10 @@ def _evaluate(args: argparse.Namespace) -> int:
     text = f"section {args.section}, cleaning {args.clean}"
     habits = {"tokenizer": args.tokenizer, "cut_to": args.cut_references, "controls": args.controls}
     decoding = _decoding(args) | ({} if args.min_tokens is None else {"min_new_tokens": args.min_tokens})
-    options = {"text": text, "workers": args.workers, "train_studies": neighbours, **habits, **decoding}
+    language = LanguageModel(model.language, model.tokenizer, model.language_identity)
+    perfect_eye = R2GenGPT.from_trained(args.perfect_eye, language=language) if args.perfect_eye else None
+    options = {"text": text, "workers": args.workers, "train_studies": neighbours, "perfect_eye": perfect_eye}
+    options |= habits | decoding
     scores = evaluate(model, chosen, [study.report for study in train], out, **options)
     pictures = "simulated pictures" if drawn else "the data's own pictures"
     print(f"{len(chosen)} studies of {args.data}, split {args.split}, {pictures}, {text}, checkpoint {args.checkpoint}")

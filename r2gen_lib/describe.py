@@ -29,6 +29,7 @@ from r2gen_lib.evaluation.controls import (
 from r2gen_lib.evaluation.habits import cut_references
 from r2gen_lib.evaluation.score_table import scores_as_json
 from r2gen_lib.files import atomic_write
+from r2gen_lib.model.perfect_eye import PerfectEye
 from r2gen_lib.training.feature_cache import encode_studies
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ def describe_studies(
     Raises:
         DataError: no studies, a view is missing, or a picture cannot be read; the message names the study.
     """
+    if isinstance(model.vision, PerfectEye):
+        return _describe_labels(model, studies, batch_size, **decoding)
     dataset = _dataset(model, studies)
     texts: dict[str, str] = {}
     with tqdm(total=len(dataset), unit="report", desc="writing reports", disable=not progress) as bar:
@@ -64,6 +67,16 @@ def describe_studies(
             reports = model.generate(batch.pixel_values.to(model.device), **decoding)
             texts.update(zip(batch.ids, reports, strict=True))
             bar.update(len(batch))
+    return texts
+
+
+def _describe_labels(model: R2GenGPT, studies: Sequence[Study], batch_size: int, **decoding: Any) -> dict[str, str]:
+    """As ``describe_studies``, where the findings stand in place of a picture."""
+    texts: dict[str, str] = {}
+    for start in range(0, len(studies), batch_size):
+        batch = studies[start : start + batch_size]
+        reports = model.generate(features=encode_studies(model, batch), **decoding)
+        texts.update(zip((study.id for study in batch), reports, strict=True))
     return texts
 
 
@@ -97,7 +110,10 @@ def describe_pictures(
 
 
 def describe_blank(model: R2GenGPT, **decoding: Any) -> str:
-    """The report that the model writes for a study whose every view is one mean grey: it sees nothing."""
+    """The report that the model writes for a study whose every view is one mean grey: it sees nothing. A perfect eye is
+    told of no finding."""
+    if isinstance(model.vision, PerfectEye):
+        return model.generate(features=torch.zeros(1, model.vision.tokens, model.vision.width), **decoding)[0]
     vision = model.preset.vision
     grey = torch.zeros(1, len(vision.views), 3, vision.image_size, vision.image_size)  # 0 is the mean, once normalised
     return model.generate(grey.to(model.device), **decoding)[0]
@@ -149,6 +165,7 @@ def evaluate(
     folder: Path,
     *,
     train_studies: Sequence[Study] = (),
+    perfect_eye: R2GenGPT | None = None,
     controls: str = "all",
     text: str = "",
     tokenizer: str = "ptb",
@@ -166,6 +183,7 @@ def evaluate(
         studies: those to describe, from one split.
         train_reports: reports of the training studies, from which constant reports are chosen.
         train_studies: those whose pictures the nearest neighbour is looked for among.
+        perfect_eye: a model of ``model.perfect_eye``, trained as ``model`` was: the ceiling.
         controls: one of ``CONTROLS``.
         text: which text was learnt and is scored ("section findings, cleaning gentle"), kept beside the scores.
         tokenizer: one of ``evaluation.language.TOKENIZERS``.
@@ -185,8 +203,9 @@ def evaluate(
     references = {study.id: study.report for study in studies}
     if cut_to is not None:
         references = cut_references(references, model.tokenizer, cut_to)
-    omitted = {PERFECT_EYE: "needs a model that was trained on finding labels in place of pictures; none is shipped"}
-    nearest = {}
+    omitted, nearest = {}, {}
+    if perfect_eye is None:
+        omitted[PERFECT_EYE] = "needs a model that was trained on finding labels in place of pictures; none was given"
     if controls == "quick":
         omitted[NEAREST] = "controls=quick"
     elif not train_studies:
@@ -200,6 +219,8 @@ def evaluate(
         BLANK: dict.fromkeys(references, describe_blank(model, **decoding)),
         **nearest,
     }
+    if perfect_eye is not None:
+        systems[PERFECT_EYE] = describe_studies(perfect_eye, studies, **decoding)
     columns = {"reference": references, "generated": systems[MODEL], **systems}
     with atomic_write(folder / "reports.csv") as temporary:  # before scoring: writing took longer
         pd.DataFrame(columns).drop(columns=MODEL).rename_axis("id").to_csv(temporary)

@@ -22,6 +22,7 @@ from r2gen_lib.model.language import LanguageModel, checksum, load_language
 from r2gen_lib.model.lora import train_dropout, with_language_lora
 from r2gen_lib.model.low_memory import GRADIENT_SCALE, scale_gradient
 from r2gen_lib.model.original_checkpoint import model_from_original
+from r2gen_lib.model.perfect_eye import MODEL_NAME, PerfectEye
 from r2gen_lib.model.reading import ReportReader
 from r2gen_lib.model.tuning import make_mapper, prepare_mode, set_training
 from r2gen_lib.model.vision import VisionEncoder, load_vision_weights
@@ -55,7 +56,7 @@ class R2GenGPT(nn.Module):
     (frozen), ``tokenizer``; ``preset`` and ``mode`` say how it was made.
     """
 
-    def __init__(self, preset: Preset, mode: str, vision: VisionEncoder, language: LanguageModel) -> None:
+    def __init__(self, preset: Preset, mode: str, vision: VisionEncoder | PerfectEye, language: LanguageModel) -> None:
         super().__init__()
         self.preset, self.mode = preset, check_mode(mode)
         self.vision, self.language, self.tokenizer = vision, language.model, language.tokenizer
@@ -101,12 +102,13 @@ class R2GenGPT(nn.Module):
         """
         preset = with_original_behaviour(preset) if original_behaviour else get_preset(preset)
         check_mode(mode)
+        sees = preset.vision.model_name != MODEL_NAME
         if vision_weights == FROM_PRESET:
-            vision_weights = _preset_weights(preset)
+            vision_weights = _preset_weights(preset) if sees else None
         device = torch.device(device) if device is not None else default_device()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            vision = VisionEncoder(preset.vision).to(device)
+            vision = VisionEncoder(preset.vision).to(device) if sees else PerfectEye(preset.vision)
             if vision_weights is not None:
                 load_vision_weights(vision, vision_weights)
             return cls(preset, mode, vision, language or load_language(preset.language, device))

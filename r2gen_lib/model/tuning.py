@@ -7,17 +7,22 @@ import torch
 from torch import nn
 
 from r2gen_lib.config import MODES, LoraConfig, Preset, check_mode, get_preset
+from r2gen_lib.errors import R2GenError
 from r2gen_lib.model.alignment import VisualMapper
 from r2gen_lib.model.language import freeze, language_skeleton
 from r2gen_lib.model.lora import inject_lora, is_lora, train_dropout, with_language_lora
+from r2gen_lib.model.perfect_eye import PerfectEye
 from r2gen_lib.model.query_value import fused_lora, train_query_and_value_alone
 from r2gen_lib.model.vision import VisionEncoder, token_count
 
 
-def make_mapper(preset: Preset, encoder: VisionEncoder, language_width: int, start_gain: float = 1.0) -> VisualMapper:
+def make_mapper(
+    preset: Preset, encoder: VisionEncoder | PerfectEye, language_width: int, start_gain: float = 1.0
+) -> VisualMapper:
     """The preset's mapper between an encoder and a language model of that width."""
     pool = preset.visual_token_pool
-    count = (pool**2 if pool else token_count(encoder)) if preset.visual_token_bias else 0
+    tokens = encoder.tokens if isinstance(encoder, PerfectEye) else None
+    count = (pool**2 if pool else tokens or token_count(encoder)) if preset.visual_token_bias else 0
     return VisualMapper(encoder.width, language_width, start_gain, pool, count)
 
 
@@ -32,6 +37,8 @@ def prepare_mode(encoder: VisionEncoder, mapper: nn.Module, mode: str, lora: Lor
     rank on the fused ``qkv`` has exactly as many parameters. ``LoraConfig.query_value`` does as the paper does.
     """
     check_mode(mode)
+    if isinstance(encoder, PerfectEye) and mode != "shallow":
+        raise R2GenError(f"perfect eye: mode is {mode}, expected shallow: it has no weights that could train.")
     freeze(encoder)
     mapper.requires_grad_(True)
     if mode == "delta":

@@ -18,6 +18,9 @@ from r2gen_lib.errors import DataError
 from r2gen_lib.evaluation.habits import AS_HERE, TOGETHER, cut_references, habits_table
 from r2gen_lib.evaluation.language import METRICS, LanguageScorer, score_reports
 from r2gen_lib.evaluation.score_table import format_scores
+from r2gen_lib.model.perfect_eye import with_perfect_eye
+from r2gen_lib.model.r2gengpt import R2GenGPT
+from r2gen_lib.simulation.findings import Finding
 
 SENTENCE = "the heart is normal in size ."
 
@@ -25,7 +28,7 @@ SENTENCE = "the heart is normal in size ."
 class Blind:
     """Stands in for a trained model that writes the same for every picture."""
 
-    preset, device = TINY, torch.device("cpu")
+    preset, device, vision = TINY, torch.device("cpu"), None
     tokenizer = tiny_language().tokenizer
 
     def generate(self, pixel_values: torch.Tensor, **decoding) -> list[str]:
@@ -80,6 +83,15 @@ def test_a_tiny_system_is_evaluated_with_all_controls(tmp_path, empty_cache, sha
     assert "nearest neighbour" in scores.loc["model", "Bleu_4 not above"]
     assert scores.loc["blank picture", "distinct reports"] == 1 / len(held_out)
     assert describe_blank(model) == pd.read_csv(tmp_path / "reports.csv", keep_default_na=False)["blank picture"][0]
+
+
+def test_a_perfect_eye_stands_beside_the_model_as_its_ceiling(tmp_path, shared_meteor):
+    """It is told what the pictures were drawn from; here both models are as untrained, and write the same."""
+    told = [replace(study, findings=(Finding("Cardiomegaly"),)) for study in tiny_studies(6)]
+    eye = R2GenGPT.from_preset(with_perfect_eye(TINY), language=tiny_language(), device="cpu")
+    scores = evaluate(eye, told, [SENTENCE], tmp_path, perfect_eye=eye, controls="quick")
+    assert list(scores.index)[-1] == "perfect eye" and "perfect eye" not in scores.attrs["omitted"]
+    assert scores.loc["perfect eye", "Bleu_1"] == scores.loc["model", "Bleu_1"]
 
 
 def test_references_are_cut_to_the_language_models_tokens():

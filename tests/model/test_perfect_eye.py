@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from tiny_system import PROFILE, REPORTS, TINY, tiny_language
+
+from r2gen_lib import load_studies
+from r2gen_lib.config import PRESETS
+from r2gen_lib.data.study import Study, by_split
+from r2gen_lib.describe import describe_blank, describe_studies
+from r2gen_lib.errors import DataError, R2GenError
+from r2gen_lib.model.perfect_eye import SLOTS, PerfectEye, with_perfect_eye
+from r2gen_lib.model.r2gengpt import R2GenGPT
+from r2gen_lib.simulation.findings import Finding
+from r2gen_lib.training.trainer import train
+
+
+def eye_model(**changes) -> R2GenGPT:
+    return R2GenGPT.from_preset(with_perfect_eye(replace(TINY, **changes)), language=tiny_language(), device="cpu")
+
+
+def told_studies(count: int = 24) -> list[Study]:
+    """Studies without pictures: every second one has a finding, and the report that names it."""
+    large = (Finding("Cardiomegaly", severity=0.5), Finding("Pleural Effusion", "left"))
+    kinds = [("normal", ()), ("large", large)]
+    return [
+        Study(f"T{i}", "train" if i < count * 2 // 3 else "val", REPORTS[kinds[i % 2][0]], findings=kinds[i % 2][1])
+        for i in range(count)
+    ]
+
+
+def test_a_token_a_finding():
+    eye = PerfectEye(with_perfect_eye(TINY).vision)
+    sides = [Study("A", "train", "x", findings=(Finding("Opacity", s, "base", 0.3),)) for s in ("left", "right")]
+    left, right, none = eye.features([*sides, Study("N", "train", "x")])
+    assert left.shape == (SLOTS, eye.width) and not none.any() and not left[1:].any()
+    assert (left[0] != right[0]).sum() == 2  # one column set, another not
+    assert left[0].sum() == pytest.approx(4.3, abs=1e-2)  # name, side, zone, that a severity is named, and which
+    many = Study("M", "train", "x", findings=(Finding("Opacity"),) * (SLOTS + 1))
+    with pytest.raises(DataError, match=f"study M: {SLOTS + 1} findings, but a perfect eye has {SLOTS} tokens"):
+        eye.features([many])
+
+
+def test_every_study_of_the_benchmark_has_room():
+    studies = load_studies("openi_sim")
+    features = PerfectEye(with_perfect_eye(PRESETS["laptop"]).vision).features(studies)
+    assert (features.any(dim=2).sum(dim=1) == torch.tensor([len(s.findings) for s in studies])).all()
+
+
+def test_it_learns_to_write_what_it_is_told_and_is_kept(tmp_path):
+    model, studies = eye_model(visual_token_bias=True), told_studies()
+    result = train(model, studies, profile=replace(PROFILE, train_steps=40), out_dir=tmp_path, progress=False)
+    assert result.best["held_out_loss"] < result.best["shuffled_loss"] - 0.3
+    again = R2GenGPT.from_trained(result.checkpoint, language=tiny_language(), device="cpu")
+    held_out = by_split(studies, "val")
+    written = describe_studies(again, held_out, progress=False)
+    assert written == describe_studies(model, held_out, progress=False)
+    assert written["T16"] == describe_blank(again) != written["T17"]
+
+
+def test_it_reads_no_pictures_and_has_nothing_to_train():
+    with pytest.raises(R2GenError, match="perfect eye: it reads a study's findings, not pictures"):
+        eye_model().encode(torch.zeros(1, 1, 3, 32, 32))
+    with pytest.raises(R2GenError, match="perfect eye: mode is delta, expected shallow"):
+        R2GenGPT.from_preset(with_perfect_eye(TINY), "delta", language=tiny_language(), device="cpu")
