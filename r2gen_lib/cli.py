@@ -136,6 +136,9 @@ def _train_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--original-behaviour", action="store_true", help=words)
     words = "read the findings that simulated pictures show in place of the pictures: what the rest can do at best"
     p.add_argument("--perfect-eye", action="store_true", help=words)
+    words = "a checkpoint of the same preset whose mapper training starts from, such as laptop-shallow (default: none)"
+    p.add_argument("--start-from", metavar="FOLDER", help=words)
+    p.add_argument("--learning-rate", type=float, metavar="R", help="peak rate of the mapper (default: the preset's)")
     _profile_option(p)
     p.add_argument("--out", type=Path, help="folder for checkpoint and curve (default: a new one in runs/)")
     p.add_argument("--resume", action="store_true", help="go on from what --out holds")
@@ -152,6 +155,7 @@ def _train(args: argparse.Namespace) -> int:
         raise R2GenError(f"--out {args.out}: not empty. Add --resume to go on, or give another folder.")
     from r2gen_lib import R2GenGPT, train
     from r2gen_lib.config import get_preset, get_profile
+    from r2gen_lib.model.checkpoint import load_mapper
     from r2gen_lib.model.perfect_eye import with_perfect_eye
     from r2gen_lib.original_behaviour import with_original_behaviour
     from r2gen_lib.training.processes import Processes
@@ -160,6 +164,8 @@ def _train(args: argparse.Namespace) -> int:
     processes = Processes.launched()  # all have looked at --out before one of them makes it
     given = {"train_steps": args.steps, "train_studies": args.train_studies, "val_studies": args.val_studies}
     preset = with_original_behaviour(args.preset) if args.original_behaviour else get_preset(args.preset)
+    if args.learning_rate is not None:
+        preset = replace(preset, optim=replace(preset.optim, learning_rate=args.learning_rate))
     if args.perfect_eye:
         preset = with_perfect_eye(preset)
     profile = replace(get_profile(args.profile), **{name: n for name, n in given.items() if n})
@@ -167,6 +173,8 @@ def _train(args: argparse.Namespace) -> int:
     with processes.main_first():
         draw_simulated([study for split in chosen_studies(studies, profile) for study in split], preset.vision.views)
         model = R2GenGPT.from_preset(preset, mode=args.mode)
+    if args.start_from:
+        load_mapper(model, args.start_from)
     out = args.out or _results(args)
     choices = {"missing_view": args.missing_view, "skip_checks": args.skip_check}
     result = train(model, studies, preset, profile, out, resume=args.resume, **choices)
@@ -219,10 +227,10 @@ def _evaluate(args: argparse.Namespace) -> int:
     text = f"section {args.section}, cleaning {args.clean}"
     habits = {"tokenizer": args.tokenizer, "cut_to": args.cut_references, "controls": args.controls}
     decoding = _decoding(args) | ({} if args.min_tokens is None else {"min_new_tokens": args.min_tokens})
-    language = LanguageModel(model.language, model.tokenizer, model.language_identity)
-    perfect_eye = R2GenGPT.from_trained(args.perfect_eye, language=language) if args.perfect_eye else None
-    options = {"text": text, "workers": args.workers, "train_studies": neighbours, "perfect_eye": perfect_eye}
-    options |= habits | decoding
+    options = {"text": text, "workers": args.workers, "train_studies": neighbours, **habits, **decoding}
+    if args.perfect_eye:
+        language = LanguageModel(model.language, model.tokenizer, model.language_identity)
+        options["perfect_eye"] = R2GenGPT.from_trained(args.perfect_eye, language=language)
     scores = evaluate(model, chosen, [study.report for study in train], out, **options)
     pictures = "simulated pictures" if drawn else "the data's own pictures"
     print(f"{len(chosen)} studies of {args.data}, split {args.split}, {pictures}, {text}, checkpoint {args.checkpoint}")

@@ -75,6 +75,23 @@ def load_trainable(model: R2GenGPT, folder: str | Path) -> None:
     load_strictly(model, read_tensors(Path(folder) / TENSORS), str(folder), set(model.trainable_parameters()))
 
 
+def load_mapper(model: R2GenGPT, folder_or_name: str | Path) -> None:
+    """Start a model's mapper from that of a checkpoint in any mode, such as delta from a shallow one.
+
+    Raises:
+        CheckpointError: no such checkpoint, of another preset or language model, or its mapper is of another shape. The
+            model is left as it was.
+    """
+    folder = resolve(folder_or_name)
+    config = read_config(folder)
+    _check_field(folder, "preset", config["preset"]["name"], model.preset.name, "Start from one of that preset.")
+    _check_field(folder, "language", config["language"], model.language_identity, "Its mapper speaks to another model.")
+    tensors = read_tensors(folder / TENSORS)
+    prefix = "mapper."
+    mapper = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    load_strictly(model.mapper, mapper, str(folder))
+
+
 def read_config(folder: str | Path) -> dict[str, Any]:
     """``config.json`` of a checkpoint, with ``preset`` and ``mode`` checked to be there."""
     path = Path(folder) / CONFIG

@@ -132,3 +132,17 @@ def test_a_checkpoint_can_be_read_by_others_too(tmp_path):
         (folder / "config.json").write_text("{}")
         (folder / "config.json").chmod(0o600)
     assert (tmp_path / "saved" / "config.json").stat().st_mode & 0o044 == 0o044
+
+
+def test_delta_starts_from_the_mapper_of_a_shallow_checkpoint(tmp_path):
+    shallow = trained("shallow")
+    folder = shallow.save_trainable(tmp_path / "shallow")
+    delta, pixels = tiny_model("delta"), tiny_pixels()
+    checkpoint.load_mapper(delta, folder)
+    assert torch.allclose(delta.visual_tokens(pixels), shallow.visual_tokens(pixels), atol=1e-6)
+    before = {name: p.clone() for name, p in delta.mapper.named_parameters()}
+    with pytest.raises(CheckpointError, match="preset is 'other', the model's is 'tiny'. Start from"):
+        checkpoint.load_mapper(delta, trained(name="other").save_trainable(tmp_path / "other"))
+    with pytest.raises(CheckpointError, match="neither a folder of that path"):
+        checkpoint.load_mapper(delta, tmp_path / "none")
+    assert all(torch.equal(p, before[name]) for name, p in delta.mapper.named_parameters())
