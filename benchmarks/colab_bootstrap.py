@@ -1,0 +1,102 @@
+"""Does the notebooks' bootstrap leave torch and NumPy alone? The cell itself, run in an environment that has them.
+
+    python benchmarks/colab_bootstrap.py [--numpy 2.2.6]
+
+Makes a new environment in a temporary folder with this one's torch, torchvision and IPython (as links) and an older
+NumPy, pretends to be Colab, and runs the bootstrap cell with this checkout's last commit in the place of the public
+address. Prints the versions before and after; exit status 1 if one of them changed. Minutes, and half a GB of disk.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+from r2gen_lib.assets import checkout
+from r2gen_lib.colab import KEPT, bootstrap
+
+VERSIONS = "import importlib.metadata as m, json; print(json.dumps({d.metadata['Name']: d.version for d in m.distributions()}))"
+RUN = """
+import sys, types
+sys.modules["google.colab"] = types.ModuleType("google.colab")
+from IPython.core.interactiveshell import InteractiveShell
+result = InteractiveShell.instance().run_cell(open("cell.py").read())
+result.raise_error()
+from r2gen_lib.assets import asset_table
+print("data wheels:", {row["sha256"] for row in asset_table()})
+"""
+
+
+def needed(names: list[str]) -> set[str]:
+    """The distributions that ``names`` need here, themselves included."""
+    found: set[str] = set()
+    while names:
+        name = names.pop()
+        key = re.sub(r"[-_.]+", "-", name).lower()
+        if key in found:
+            continue
+        found.add(key)
+        for line in importlib.metadata.requires(name) or ():
+            one = Requirement(line)
+            if one.marker is None or one.marker.evaluate({"extra": ""}):
+                names.append(one.name)
+    return found
+
+
+def link(names: set[str], site: Path) -> None:
+    """Link every top-level folder or file of the distributions into ``site``; shared folders are linked entry-wise."""
+    for name in names:
+        for file in importlib.metadata.distribution(name).files or ():
+            if file.parts[0] == ".." or "__pycache__" in file.parts:
+                continue
+            target = site / file
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if not target.exists():
+                target.symlink_to(Path(file.locate()).resolve())
+
+
+def main() -> int:
+    """Run it and say what happened."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--numpy", default="2.2.6", help="the NumPy that is there beforehand (default 2.2.6)")
+    args = parser.parse_args()
+    root = checkout()
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, check=True, capture_output=True, text=True)
+    code = re.sub(r"git\+https://[^\"]*", f"git+file://{root}@{commit.stdout.strip()}", bootstrap("owner/name"))
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+        python = str(next(Path(folder).glob("bin/python")))
+        site = next(Path(folder).glob("lib/python*/site-packages"))
+        link(needed(["torch", "torchvision", "ipython", "pillow"]) - {"numpy", "setuptools"}, site)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", f"numpy=={args.numpy}"], check=True)
+        (Path(folder) / "cell.py").write_text(code, encoding="utf-8")
+
+        def versions() -> dict[str, str]:
+            done = subprocess.run([python, "-c", VERSIONS], check=True, capture_output=True, text=True, cwd=folder)
+            return json.loads(done.stdout)
+
+        before, started = versions(), time.perf_counter()
+        subprocess.run([python, "-c", RUN], check=True, cwd=folder)
+        after = versions()
+        print(f"bootstrap: {time.perf_counter() - started:.0f} s, {len(before)} -> {len(after)} packages")
+        for name in KEPT:
+            if name in before:
+                print(f"  {name}: {before[name]} -> {after.get(name)}")
+        others = {name: (before[name], after.get(name)) for name in before if after.get(name) != before[name]}
+        print("  changed:", others or "none of what was there")
+        run = "import numpy, torch, r2gen_lib; r2gen_lib.load_studies; print('imports', torch.__version__)"
+        subprocess.run([python, "-c", run], check=True, cwd=folder)
+    return int(any(before.get(name) != after.get(name) for name in KEPT))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
