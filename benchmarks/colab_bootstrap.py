@@ -24,7 +24,10 @@ from packaging.requirements import Requirement
 from r2gen_lib.assets import checkout
 from r2gen_lib.colab import KEPT, bootstrap
 
-VERSIONS = "import importlib.metadata as m, json; print(json.dumps({d.metadata['Name']: d.version for d in m.distributions()}))"
+VERSIONS = """
+import importlib.metadata, json
+print(json.dumps({one.metadata["Name"]: one.version for one in importlib.metadata.distributions()}))
+"""
 RUN = """
 import sys, types
 sys.modules["google.colab"] = types.ModuleType("google.colab")
