@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import json
+import os
 import re
 import subprocess
 import sys
@@ -39,24 +40,26 @@ print("data wheels:", {row["sha256"] for row in asset_table()})
 """
 
 
-def needed(names: list[str]) -> set[str]:
-    """The distributions that ``names`` need here, themselves included."""
+def needed(lines: list[str]) -> set[str]:
+    """The distributions that these requirements need here, with the extras they ask for, themselves included."""
     found: set[str] = set()
-    while names:
-        name = names.pop()
-        key = re.sub(r"[-_.]+", "-", name).lower()
-        if key in found:
+    asked = [Requirement(line) for line in lines]
+    seen: set[str] = set()
+    while asked:
+        one = asked.pop()
+        if str(one) in seen:
             continue
-        found.add(key)
-        for line in importlib.metadata.requires(name) or ():
-            one = Requirement(line)
-            if one.marker is None or one.marker.evaluate({"extra": ""}):
-                names.append(one.name)
+        seen.add(str(one))
+        found.add(re.sub(r"[-_.]+", "-", one.name).lower())
+        for line in importlib.metadata.requires(one.name) or ():
+            further = Requirement(line)
+            if further.marker is None or any(further.marker.evaluate({"extra": e}) for e in {"", *one.extras}):
+                asked.append(further)
     return found
 
 
 def link(names: set[str], site: Path) -> None:
-    """Link every top-level folder or file of the distributions into ``site``; shared folders are linked entry-wise."""
+    """Link every file of the distributions into ``site``."""
     for name in names:
         for file in importlib.metadata.distribution(name).files or ():
             if file.parts[0] == ".." or "__pycache__" in file.parts:
@@ -81,14 +84,15 @@ def main() -> int:
         site = next(Path(folder).glob("lib/python*/site-packages"))
         link(needed(["torch", "torchvision", "ipython", "pillow"]) - {"numpy", "setuptools"}, site)
         subprocess.run([python, "-m", "pip", "install", "--quiet", f"numpy=={args.numpy}"], check=True)
+        alone = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         (Path(folder) / "cell.py").write_text(code, encoding="utf-8")
 
         def versions() -> dict[str, str]:
-            done = subprocess.run([python, "-c", VERSIONS], check=True, capture_output=True, text=True, cwd=folder)
+            done = subprocess.run([python, "-c", VERSIONS], check=True, capture_output=True, cwd=folder, env=alone)
             return json.loads(done.stdout)
 
         before, started = versions(), time.perf_counter()
-        subprocess.run([python, "-c", RUN], check=True, cwd=folder)
+        subprocess.run([python, "-c", RUN], check=True, cwd=folder, env=alone)
         after = versions()
         print(f"bootstrap: {time.perf_counter() - started:.0f} s, {len(before)} -> {len(after)} packages")
         for name in KEPT:
@@ -96,8 +100,8 @@ def main() -> int:
                 print(f"  {name}: {before[name]} -> {after.get(name)}")
         others = {name: (before[name], after.get(name)) for name in before if after.get(name) != before[name]}
         print("  changed:", others or "none of what was there")
-        run = "import numpy, torch, r2gen_lib; r2gen_lib.load_studies; print('imports', torch.__version__)"
-        subprocess.run([python, "-c", run], check=True, cwd=folder)
+        run = "import torch; from r2gen_lib import load_studies; print(len(load_studies('openi_sim')), 'studies')"
+        subprocess.run([python, "-c", run], check=True, cwd=folder, env=alone)
     return int(any(before.get(name) != after.get(name) for name in KEPT))
 
 
