@@ -77,7 +77,8 @@ def main() -> int:
     args = parser.parse_args()
     root = checkout()
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, check=True, capture_output=True, text=True)
-    code = re.sub(r"git\+https://[^\"]*", f"git+file://{root}@{commit.stdout.strip()}", bootstrap("owner/name"))
+    here = f"git+file://localhost{root}@{commit.stdout.strip()}"
+    code = re.sub(r"git\+https://[^\"]*", here, bootstrap("owner/name"))
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
         python = str(next(Path(folder).glob("bin/python")))

@@ -17,7 +17,6 @@ from typing import Any
 from r2gen_lib.errors import AssetError
 from r2gen_lib.files import sha256_of
 
-
 DRIVE = Path("/content/drive/MyDrive")  # where Colab mounts a user's Google Drive
 
 
@@ -150,7 +149,7 @@ def checkout() -> Path | None:
 
 
 def runs_folder() -> Path:
-    """Where results go: R2GEN_RUNS; else Google Drive where Colab has it mounted; else ``runs/`` of the checkout or here.
+    """Where results go: R2GEN_RUNS; else Google Drive where Colab mounted it; else ``runs/`` of the checkout or here.
 
     Nothing is made.
     """
