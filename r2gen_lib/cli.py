@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from r2gen_lib import __version__, colab, convert_command, doctor_command, labels_command
+from r2gen_lib import __version__, colab, convert_command, doctor_command, labels_command, website
 from r2gen_lib.config import MODES, PRESETS, PROFILES
 from r2gen_lib.data.study import SPLITS
 from r2gen_lib.data_commands import (
@@ -306,6 +306,7 @@ def _fail(args: argparse.Namespace, message: str, code: int) -> int:
 _COMMANDS = (
     ("course", _course, "run the notebooks in order; results and HTML go to runs/", _course_options),
     ("colab", colab.run, "write the badge and the bootstrap cell of every notebook", colab.options),
+    ("site", website.run, "make pages of the executed notebooks, with a search", website.options),
     ("assets", _assets, "show the data wheels: what, licence, where, intact or not", _assets_options),
     ("download-openi", download, "fetch Open-i's real reports and radiographs", download_options),
     ("doctor", doctor_command.run, "say what is wrong with a data set before training on it", doctor_command.options),

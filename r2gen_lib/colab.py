@@ -146,6 +146,11 @@ def readme_badges(repository: str) -> str:
     return f"[![CI: the last run on main]({workflow}/badge.svg?branch={BRANCH})]({workflow}) {colab}"
 
 
+def without_badges(readme: str) -> str:
+    """README.md's text without its line of badges, whose pictures are elsewhere."""
+    return _README.sub("", readme)
+
+
 def put_cells(notebook: nbformat.NotebookNode, badge_text: str, bootstrap_code: str) -> bool:
     """Put both cells where they belong, in place: after the title, and before the setup. True if that changed a thing.
 
