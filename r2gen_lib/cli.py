@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from r2gen_lib import __version__, colab, convert_command, doctor_command, labels_command, website
+from r2gen_lib import __version__, colab, convert_command, demo, doctor_command, labels_command, website
 from r2gen_lib.config import MODES, PRESETS, PROFILES
 from r2gen_lib.data.study import SPLITS
 from r2gen_lib.data_commands import (
@@ -319,6 +319,7 @@ _COMMANDS = (
     ("evaluate", _evaluate, "write reports for a split; score them beside their controls", _evaluate_options),
     ("labels", labels_command.run, "read 14 observations from a report, by rules", labels_command.options),
     ("generate", _generate, "write a report for each picture", _generate_options),
+    ("demo", demo.run, "serve a page on this machine: a picture in, a report out", demo.options),
 )
 
 if __name__ == "__main__":

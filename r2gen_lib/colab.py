@@ -11,13 +11,14 @@ import os
 import re
 import tomllib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import nbformat
-
-from r2gen_lib import notebook_files
 from r2gen_lib.assets import checkout
 from r2gen_lib.errors import R2GenError
 from r2gen_lib.files import atomic_write
+
+if TYPE_CHECKING:
+    import nbformat
 
 BADGE, BOOTSTRAP, SETUP = "badge", "bootstrap", "setup"  # ids of cells
 UNSET = "owner.not.set"  # no account's name has a dot: nobody can be taken for us before the address is known
@@ -107,6 +108,8 @@ def set_repository(root: Path, name: str) -> None:
 
 def write_cells(root: Path, repository: str) -> list[Path]:
     """Write the two cells of every notebook and the badges of README.md; returns the files that changed."""
+    from r2gen_lib import notebook_files
+
     changed = []
     for path in sorted((root / "notebooks").rglob("*.ipynb")):
         if ".ipynb_checkpoints" in path.parts:
@@ -157,12 +160,14 @@ def put_cells(notebook: nbformat.NotebookNode, badge_text: str, bootstrap_code: 
     A cell that is there keeps its place, id and execution count; every other cell is left alone. A new bootstrap has
     no execution count until the notebook runs again.
     """
+    from nbformat.v4 import new_code_cell, new_markdown_cell
+
     cells = notebook.cells
     changed = False
     for name, text in ((BADGE, badge_text), (BOOTSTRAP, bootstrap_code)):
         there = next((cell for cell in cells if cell.id == name), None)
         if there is None:
-            new = nbformat.v4.new_markdown_cell if name == BADGE else nbformat.v4.new_code_cell
+            new = new_markdown_cell if name == BADGE else new_code_cell
             cells.insert(1 if name == BADGE else _setup_place(cells), new(text, id=name))
         elif there.source == text:
             continue

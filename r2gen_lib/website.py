@@ -10,15 +10,15 @@ import argparse
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import nbformat
-
-from r2gen_lib import __version__, notebook_files
+from r2gen_lib import __version__
 from r2gen_lib.assets import checkout
 from r2gen_lib.colab import BOOTSTRAP, without_badges
 from r2gen_lib.errors import R2GenError
-from r2gen_lib.privacy import refuse_credentialed_outputs
+
+if TYPE_CHECKING:
+    import nbformat
 
 TITLE = "R2GenGPT, a course"
 _PAGES = tuple(f"{name}.md" for name in (
@@ -102,6 +102,11 @@ def gather(root: Path, source: Path, pages: Path) -> None:
     Raises:
         R2GenError: there are no notebooks in ``source``.
     """
+    import nbformat
+
+    from r2gen_lib import notebook_files
+    from r2gen_lib.privacy import refuse_credentialed_outputs
+
     notebooks = sorted(source.glob("0*.ipynb"))
     if not notebooks:
         raise R2GenError(f"{source}: found no notebooks, expected 00_start_here.ipynb and its followers.")
