@@ -107,13 +107,14 @@ def set_repository(root: Path, name: str) -> None:
 
 
 def write_cells(root: Path, repository: str) -> list[Path]:
-    """Write the two cells of every notebook and the badges of README.md; returns the files that changed."""
+    """Write the two cells of every notebook and the badges of README.md; returns the files that changed.
+
+    Solutions are left alone: `r2gen exercises` writes them whole.
+    """
     from r2gen_lib import notebook_files
 
     changed = []
-    for path in sorted((root / "notebooks").rglob("*.ipynb")):
-        if ".ipynb_checkpoints" in path.parts:
-            continue
+    for path in sorted((root / "notebooks").glob("*.ipynb")):
         notebook = notebook_files.read_notebook(path)
         if put_cells(notebook, badge(repository, path.relative_to(root)), bootstrap(repository)):
             notebook_files.write_notebook(notebook, path)

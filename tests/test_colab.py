@@ -31,15 +31,16 @@ def root(tmp_path):
 
 def test_one_address_reaches_every_badge_and_bootstrap(root):
     colab.set_repository(root, "someone/course")
-    assert len(colab.write_cells(root, colab.repository_name(root))) == 3
-    for folder, up in (("notebooks", ""), ("notebooks/solutions", "../")):
-        cells = notebook_files.read_notebook(root / folder / NOTEBOOK.name).cells
-        badge, bootstrap = (next(c.source for c in cells if c.id == name) for name in (colab.BADGE, colab.BOOTSTRAP))
-        assert f"({up}images/open_in_colab.svg)" in badge and "owner" not in badge
-        assert f"/github/someone/course/blob/main/{folder}/{NOTEBOOK.name})" in badge
-        assert "someone/course@main" in bootstrap
-        assert [cell.id for cell in cells][:2] == ["title", "badge"]
-        assert [cell.id for cell in cells].index("setup") == [cell.id for cell in cells].index("bootstrap") + 1
+    solution = (root / "notebooks" / "solutions" / NOTEBOOK.name).read_bytes()
+    assert len(colab.write_cells(root, colab.repository_name(root))) == 2
+    cells = notebook_files.read_notebook(root / "notebooks" / NOTEBOOK.name).cells
+    badge, bootstrap = (next(c.source for c in cells if c.id == name) for name in (colab.BADGE, colab.BOOTSTRAP))
+    assert "(images/open_in_colab.svg)" in badge and "owner" not in badge
+    assert f"/github/someone/course/blob/main/notebooks/{NOTEBOOK.name})" in badge
+    assert "someone/course@main" in bootstrap
+    assert [cell.id for cell in cells][:2] == ["title", "badge"]
+    assert [cell.id for cell in cells].index("setup") == [cell.id for cell in cells].index("bootstrap") + 1
+    assert (root / "notebooks" / "solutions" / NOTEBOOK.name).read_bytes() == solution  # `r2gen exercises` writes it
     assert "someone/course/actions" in (root / "README.md").read_text()
     before = {path: path.read_bytes() for path in root.rglob("*.*")}
     assert colab.write_cells(root, "someone/course") == []
@@ -60,7 +61,7 @@ def test_only_its_own_cells_change(root):
 
 def test_what_is_committed_is_what_the_address_gives():
     repository = colab.repository_name(checkout())
-    for path in sorted((checkout() / "notebooks").rglob("*.ipynb")):
+    for path in sorted((checkout() / "notebooks").glob("*.ipynb")):
         notebook = notebook_files.read_notebook(path)
         badge = colab.badge(repository, path.relative_to(checkout()))
         assert not colab.put_cells(notebook, badge, colab.bootstrap(repository)), f"{path.name}: run `make colab`"

@@ -103,8 +103,8 @@ def test_pictures_in_prose_have_alt_text(path):
             assert not re.findall(r"!\[\s*\]\(|<img(?![^>]*\balt=)", cell.source), cell.id
 
 
-def test_figures_have_alt_text(path):
-    cells = notebook_files.read_notebook(path).cells
+def test_figures_have_alt_text(lesson):
+    cells = notebook_files.read_notebook(lesson).cells
     if any(cell.id == "bootstrap" and cell.execution_count is None for cell in cells):
         pytest.skip("not executed since `show` writes an alt text by itself")
     for cell in cells:
