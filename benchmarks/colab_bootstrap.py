@@ -5,6 +5,9 @@
 Makes a new environment in a temporary folder with this one's torch, torchvision and IPython (as links) and an older
 NumPy, pretends to be Colab, and runs the bootstrap cell with this checkout's last commit in the place of the public
 address. Prints the versions before and after; exit status 1 if one of them changed. Minutes, and half a GB of disk.
+
+Measured on a busy core: 377 s, 49 -> 136 packages; torch 2.14.1, torchvision 0.29.1 and NumPy 2.2.6 stayed (setuptools
+did not), the data wheels were intact, `load_studies` found its 2,955 studies.
 """
 
 from __future__ import annotations
