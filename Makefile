@@ -6,7 +6,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help env run test lint lab clean
+.PHONY: help env run test lint lab site demo colab clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -21,6 +21,9 @@ help:
 	@echo "            (make run ARGS='--only 03' passes options on to r2gen course)"
 	@echo "make test   ruff, then the unit tests and every notebook under nbval"
 	@echo "make lab    JupyterLab at notebooks/00_start_here.ipynb"
+	@echo "make site   the executed notebooks as pages with a search: site/index.html"
+	@echo "make demo   a page on this machine: a picture in, a report out"
+	@echo "make colab  Colab's badge and bootstrap in every notebook (REPO=owner/name sets the public address)"
 	@echo "make lint   ruff alone"
 	@echo "make env    the environment alone, .venv (run, test, lint and lab make it too)"
 	@echo "make clean  remove .venv; runs/ and the cache stay"
@@ -39,6 +42,19 @@ lab: env
 	@$(PY) -m jupyterlab notebooks/00_start_here.ipynb \
 		--FileContentsManager.pre_save_hook=r2gen_lib.privacy.pre_save_check \
 		--Exporter.preprocessors=r2gen_lib.privacy.nbconvert_check $(ARGS)
+
+# What only these two need is installed when they are first asked for.
+site: env $(VENV)/.site
+	@$(PY) -m r2gen_lib.cli site $(ARGS)
+
+demo: env $(VENV)/.demo
+	@$(PY) -m r2gen_lib.cli demo $(ARGS)
+
+$(VENV)/.site $(VENV)/.demo: $(VENV)/.%: $(VENV)/.packages
+	@echo "== installing what make $* needs"; $(PIP) install --quiet -c constraints.txt -e '.[$*]' && touch $@
+
+colab: env
+	@$(PY) -m r2gen_lib.cli colab $(if $(REPO),--repo '$(REPO)')
 
 clean:
 	rm -rf $(VENV)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import Any
 
 from r2gen_lib.errors import AssetError
 from r2gen_lib.files import sha256_of
+
+DRIVE = Path("/content/drive/MyDrive")  # where Colab mounts a user's Google Drive
 
 
 @dataclass(frozen=True)
@@ -143,6 +146,18 @@ def checkout() -> Path | None:
     """Root of the repository if this package runs from a checkout, else None."""
     root = Path(__file__).resolve().parent.parent
     return root if (root / "pyproject.toml").is_file() and (root / "data").is_dir() else None
+
+
+def runs_folder() -> Path:
+    """Where results go: R2GEN_RUNS; else Google Drive where Colab mounted it; else ``runs/`` of the checkout or here.
+
+    Nothing is made.
+    """
+    if os.environ.get("R2GEN_RUNS"):
+        return Path(os.environ["R2GEN_RUNS"]).expanduser()
+    if DRIVE.is_dir():
+        return DRIVE / "r2gen" / "runs"
+    return (checkout() or Path.cwd()) / "runs"
 
 
 def _data_folder() -> Path:

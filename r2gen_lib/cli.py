@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from r2gen_lib import __version__, convert_command, doctor_command, labels_command
+from r2gen_lib import __version__, colab, convert_command, demo, doctor_command, labels_command, website
 from r2gen_lib.config import MODES, PRESETS, PROFILES
 from r2gen_lib.data.study import SPLITS
 from r2gen_lib.data_commands import (
@@ -72,6 +72,8 @@ def _course_options(p: argparse.ArgumentParser) -> None:
     _profile_option(p)
     p.add_argument("--only", action="append", default=[], metavar="03", help="run this notebook (repeatable)")
     p.add_argument("--update", action="store_true", help="write the outputs back into notebooks/ as well")
+    words = "run nothing: print what a run measured, as Markdown; with --update put it into notebooks/README.md"
+    p.add_argument("--table", type=Path, metavar="RUN", help=words)
     p.add_argument("--name", help="name of the results' folder in --out (default: date and time)")
     p.add_argument("--out", type=Path, help="folder for results (default: runs/ in the checkout)")
     p.add_argument("--cell-timeout", type=positive, default=3600, metavar="SECONDS", help="default 3600")
@@ -81,9 +83,22 @@ def _course(args: argparse.Namespace) -> int:
     from r2gen_lib.config import get_profile
     from r2gen_lib.course import find_notebooks, run_course
 
+    if args.table:
+        return _course_table(args)
     profile = get_profile(args.profile).name
     notebooks = find_notebooks(args.only)
     return run_course(notebooks, _results(args), profile, args.update, args.cell_timeout).exit_code
+
+
+def _course_table(args: argparse.Namespace) -> int:
+    from r2gen_lib.course import find_notebooks
+    from r2gen_lib.course_summary import put_table, read_summary, time_table
+
+    summary = read_summary(args.table)
+    print(time_table(summary))
+    if args.update:
+        put_table(summary, find_notebooks()[0].parent)
+    return 0
 
 
 def _assets_options(p: argparse.ArgumentParser) -> None:
@@ -294,11 +309,11 @@ def _decoding(args: argparse.Namespace) -> dict[str, int]:
 
 
 def _results(args: argparse.Namespace) -> Path:
-    """A folder of its own for this run's results: in ``runs/`` of the checkout or the current folder."""
-    from r2gen_lib.assets import checkout
+    """A folder of its own for this run's results, in ``runs_folder`` unless --out says where."""
+    from r2gen_lib.assets import runs_folder
 
     stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    parent = getattr(args, "out", None) or (checkout() or Path.cwd()) / "runs"
+    parent = getattr(args, "out", None) or runs_folder()
     return parent / (getattr(args, "name", None) or f"{stamp}_{args.command}")
 
 
@@ -309,6 +324,8 @@ def _fail(args: argparse.Namespace, message: str, code: int) -> int:
 
 _COMMANDS = (
     ("course", _course, "run the notebooks in order; results and HTML go to runs/", _course_options),
+    ("colab", colab.run, "write the badge and the bootstrap cell of every notebook", colab.options),
+    ("site", website.run, "make pages of the executed notebooks, with a search", website.options),
     ("assets", _assets, "show the data wheels: what, licence, where, intact or not", _assets_options),
     ("download-openi", download, "fetch Open-i's real reports and radiographs", download_options),
     ("doctor", doctor_command.run, "say what is wrong with a data set before training on it", doctor_command.options),
@@ -321,6 +338,7 @@ _COMMANDS = (
     ("evaluate", _evaluate, "write reports for a split; score them beside their controls", _evaluate_options),
     ("labels", labels_command.run, "read 14 observations from a report, by rules", labels_command.options),
     ("generate", _generate, "write a report for each picture", _generate_options),
+    ("demo", demo.run, "serve a page on this machine: a picture in, a report out", demo.options),
 )
 
 if __name__ == "__main__":

@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from r2gen_lib import __version__
+from r2gen_lib.errors import R2GenError
 from r2gen_lib.files import atomic_write
 
 if TYPE_CHECKING:
     from r2gen_lib.course import Course
 
+#: The lines in notebooks/README.md that the table of times stands between.
+TABLE_BEGIN, TABLE_END = "<!-- times: r2gen course --table FOLDER --update -->", "<!-- end of times -->"
 _HEADER = ("notebook", "seconds", "peak memory MB", "status")
 
 
@@ -47,6 +50,52 @@ def write_summary(course: Course) -> None:
     _write(course.folder / "summary.json", json.dumps({**facts, "notebooks": results}, indent=2) + "\n")
     _write(course.folder / "summary.md", _markdown(course, facts))
     _write(course.folder / "index.html", _page(course, facts))
+
+
+def read_summary(path: Path) -> dict[str, Any]:
+    """A run's ``summary.json``, or the one in a run's folder.
+
+    Raises:
+        R2GenError: there is none, or it is not a summary.
+    """
+    path = path / "summary.json" if path.is_dir() else path
+    try:
+        summary = json.loads(path.read_text(encoding="utf-8"))
+        if not {"started", "profile", "machine", "notebooks"} <= set(summary):
+            raise ValueError("it lacks fields")
+    except (OSError, ValueError) as error:
+        raise R2GenError(f"{path}: found no course summary ({error}). `r2gen course` writes one into runs/.") from error
+    return summary
+
+
+def time_table(summary: dict[str, Any]) -> str:
+    """What a run measured, as Markdown for notebooks/README.md: minutes and peak memory of each notebook."""
+    rows = summary["notebooks"]
+    lines = ["| notebook | minutes | peak memory |", "|---|---:|---:|"]
+    for row in rows:
+        seconds = f"{row['seconds'] / 60:.1f}" if row["status"] == "ok" else row["status"]
+        lines.append(f"| {row['notebook']} | {seconds} | {row['peak_memory_mb'] / 1000:.1f} GB |")
+    total, peak = sum(row["seconds"] for row in rows), max(row["peak_memory_mb"] for row in rows)
+    lines.append(f"| all | {total / 60:.1f} | {peak / 1000:.1f} GB |")
+    machine_of = summary["machine"]
+    where = f"profile {summary['profile']}, {machine_of['cores']} cores, torch {machine_of['torch']}"
+    return "\n".join([f"Measured on {summary['started'][:10]}: {where}.", "", *lines])
+
+
+def put_table(summary: dict[str, Any], folder: Path) -> None:
+    """Keep the summary as ``measured.json`` in ``folder`` and write its table into the README.md there.
+
+    Raises:
+        R2GenError: README.md has no place for it.
+    """
+    readme = folder / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    before, begin, rest = text.partition(TABLE_BEGIN)
+    _, end, after = rest.partition(TABLE_END)
+    if not end:
+        raise R2GenError(f"{readme}: found no lines {TABLE_BEGIN} and {TABLE_END}, expected the table's place.")
+    _write(folder / "measured.json", json.dumps(summary, indent=2) + "\n")
+    _write(readme, f"{before}{begin}\n{time_table(summary)}\n{end}{after}")
 
 
 def _rows(course: Course) -> list[tuple[str, str, str, str]]:

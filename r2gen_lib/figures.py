@@ -42,12 +42,13 @@ def show(figure: Figure, alt: str = "", dpi: int = 80) -> None:
 
     Args:
         figure: any matplotlib figure.
-        alt: what it shows, for readers who can't see it.
+        alt: what it shows, for readers who can't see it; by default the words that stand in it.
         dpi: dots an inch.
     """
     from IPython.display import Image, display
     from PIL import Image as Pillow
 
+    alt = alt or _words_in(figure)
     drawn = io.BytesIO()
     figure.draw_without_rendering()  # the layout of pictures with tall titles settles at the second drawing
     figure.savefig(drawn, format="png", dpi=dpi)
@@ -57,7 +58,17 @@ def show(figure: Figure, alt: str = "", dpi: int = 80) -> None:
     picture.quantize(64).save(png, "PNG", optimize=True)
     picture.save(jpeg, "JPEG", quality=45, optimize=True)
     smaller = min((png, jpeg), key=lambda stream: len(stream.getvalue()))
-    display(Image(smaller.getvalue(), format="png" if smaller is png else "jpeg", alt=alt or None))
+    display(Image(smaller.getvalue(), format="png" if smaller is png else "jpeg", alt=alt))
+
+
+def _words_in(figure: Figure) -> str:
+    """Titles, axes and captions of a figure, as a sentence of at most 300 characters."""
+    words = [figure.get_suptitle()]
+    for axes in figure.axes:
+        words += [axes.get_title(), axes.get_xlabel(), axes.get_ylabel()]
+    words += [text.get_text() for text in figure.texts]
+    found = "; ".join(dict.fromkeys(" ".join(word.split()) for word in words if word.strip()))
+    return f"Figure: {found[:300]}" if found else "A figure without words"
 
 
 def changed_words(before: str, after: str) -> tuple[str, str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import platform
 import random
+import sys
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +19,7 @@ import torch
 import transformers
 
 from r2gen_lib import __version__, plots
-from r2gen_lib.assets import checkout
+from r2gen_lib.assets import DRIVE, runs_folder
 from r2gen_lib.config import Profile, get_profile
 from r2gen_lib.model.r2gengpt import default_device
 
@@ -69,7 +71,22 @@ def setup(profile: str | Profile | None = None, seed: int = 0) -> Setup:
     )
     print(f"device {describe_device(found.device)} | {os.cpu_count()} cores, {memory:.0f} GB memory")
     print(f"profile {describe_profile(found.profile)} | seed {seed}")
+    if DRIVE in found.out_dir.parents:
+        print(f"files are kept in Google Drive, {found.out_dir.relative_to(DRIVE).as_posix()}")
     return found
+
+
+def mount_drive() -> Path | None:
+    """In Colab: mount Google Drive (it asks), so that ``setup`` keeps checkpoints there. Elsewhere: None.
+
+    Call it before ``setup``. A Colab machine's own disk is gone when the session ends; the Drive stays.
+    """
+    if "google.colab" not in sys.modules:
+        return None
+    drive = importlib.import_module("google.colab.drive")
+
+    drive.mount(str(DRIVE.parent))
+    return runs_folder()
 
 
 def describe_device(device: torch.device) -> str:
@@ -88,9 +105,8 @@ def describe_profile(profile: Profile) -> str:
 
 
 def _out_dir() -> Path:
-    """R2GEN_RUN_DIR, which `r2gen course` sets; by hand a folder of its own under ``runs/``."""
+    """R2GEN_RUN_DIR, which `r2gen course` sets; by hand a folder of its own under ``runs_folder``."""
     if os.environ.get("R2GEN_RUN_DIR"):
         return Path(os.environ["R2GEN_RUN_DIR"])
-    root = checkout() or Path.cwd()
     name = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    return root / "runs" / "by_hand" / f"{name}_{os.getpid()}"
+    return runs_folder() / "by_hand" / f"{name}_{os.getpid()}"

@@ -92,3 +92,13 @@ def test_other_figures_draw_what_they_are_given():
     places = rng.normal(size=(9, 2))
     drawn = figures.word_map(places, {"before": places, "after": places + 1}, {"heart": places[0]}, (0.1, 0.05))
     assert [ax.get_title() for ax in drawn.axes] == ["before", "after"]
+
+
+def test_a_figure_is_described_by_its_words_where_no_alt_text_is_given(monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda image: shown.append(image))
+    figure, axes = plt.subplots(figsize=(2, 2))
+    axes.set(title="Loss", xlabel="step", ylabel="nats")
+    figures.show(figure)
+    figures.show(plt.figure(figsize=(1, 1)), alt="nothing")
+    assert [image.alt for image in shown] == ["Figure: Loss; step; nats", "nothing"]

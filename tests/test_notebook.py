@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import random
+import sys
+import types
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from r2gen_lib import assets, notebook
 from r2gen_lib.assets import checkout
 from r2gen_lib.errors import R2GenError
 from r2gen_lib.notebook import describe_profile, setup
@@ -55,3 +58,20 @@ def test_files_go_to_the_runs_folder(monkeypatch, tmp_path):
     assert found.folder("train") == tmp_path / "run" / "train" and found.folder("train").is_dir()
     monkeypatch.delenv("R2GEN_RUN_DIR")
     assert setup("ci").out_dir.parent == checkout() / "runs" / "by_hand"
+
+
+def test_results_can_go_elsewhere_and_to_drive(monkeypatch, tmp_path, capsys):
+    monkeypatch.delenv("R2GEN_RUN_DIR", raising=False)
+    monkeypatch.setenv("R2GEN_RUNS", str(tmp_path / "mine"))
+    assert setup("ci").out_dir.parent == tmp_path / "mine" / "by_hand"
+    monkeypatch.delenv("R2GEN_RUNS")
+    for module in (assets, notebook):
+        monkeypatch.setattr(module, "DRIVE", tmp_path / "drive" / "MyDrive")
+    assert notebook.mount_drive() is None  # not in Colab
+    for name in ("google.colab", "google.colab.drive"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    sys.modules["google.colab.drive"].mount = lambda where: (Path(where) / "MyDrive").mkdir(parents=True)
+    assert notebook.mount_drive() == tmp_path / "drive" / "MyDrive" / "r2gen" / "runs"
+    found = setup("ci")
+    assert found.out_dir.parent == tmp_path / "drive" / "MyDrive" / "r2gen" / "runs" / "by_hand"
+    assert "files are kept in Google Drive, r2gen/runs/by_hand/" in capsys.readouterr().out

@@ -93,3 +93,21 @@ def test_make_says_when_there_is_no_python(tmp_path, python):
     assert done.returncode != 0
     assert f"error: no Python 3.11 or newer among: {python}" in done.stderr
     assert not (tmp_path / ".venv").exists()
+
+
+def test_the_weekly_job_takes_the_newest_and_gates_nothing():
+    weekly = (ROOT / ".github" / "workflows" / "newest.yml").read_text()
+    assert "schedule:" in weekly and "continue-on-error: true" in weekly
+    assert not re.search(r"pull_request|push:|constraints\.txt", weekly)
+    extras = re.search(r"\.\[([a-z,]+)\]", weekly)[1].split(",")
+    assert set(extras) <= set(PROJECT["optional-dependencies"])
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make")
+@pytest.mark.parametrize("extra", ["site", "demo"])
+def test_make_installs_the_pages_packages_only_on_demand(extra):
+    def planned(goal: str) -> str:
+        return subprocess.run(["make", "-n", "-B", goal], cwd=ROOT, capture_output=True, text=True).stdout
+
+    assert f"install --quiet -c constraints.txt -e '.[{extra}]'" in planned(extra)
+    assert not [goal for goal in ("run", "test", "lab") if f"'.[{extra}]'" in planned(goal)]
