@@ -190,6 +190,8 @@ def _evaluate_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--cut-references", type=positive, metavar="N", help=words)
     words = "force reports of at least N tokens, as that code does (default: the preset's)"
     p.add_argument("--min-tokens", type=positive, metavar="N", help=words)
+    words = "let report.html hold reports and pictures of credentialed data; it must then not be passed on"
+    p.add_argument("--show-credentialed", action="store_true", help=words)
     p.add_argument("--out", type=Path, help="folder for reports and scores (default: a new one in runs/)")
 
 
@@ -198,6 +200,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     from r2gen_lib.data.study import by_split
     from r2gen_lib.data.views import with_views
     from r2gen_lib.describe import evaluate
+    from r2gen_lib.evaluation.run_facts import run_facts
     from r2gen_lib.evaluation.score_table import format_scores
 
     model = R2GenGPT.from_trained(args.checkpoint)
@@ -212,13 +215,14 @@ def _evaluate(args: argparse.Namespace) -> int:
     habits = {"tokenizer": args.tokenizer, "cut_to": args.cut_references, "controls": args.controls}
     decoding = _decoding(args) | ({} if args.min_tokens is None else {"min_new_tokens": args.min_tokens})
     options = {"text": text, "workers": args.workers, "train_studies": neighbours, **habits, **decoding}
+    options |= {"about": run_facts(args), "show_credentialed": args.show_credentialed}
     scores = evaluate(model, chosen, [study.report for study in train], out, **options)
     pictures = "simulated pictures" if drawn else "the data's own pictures"
     print(f"{len(chosen)} studies of {args.data}, split {args.split}, {pictures}, {text}, checkpoint {args.checkpoint}")
     cut = f"cut to {args.cut_references} tokens" if args.cut_references else "whole"
     print(f"tokenizer {args.tokenizer}, references {cut}")
     print(format_scores(scores))
-    print(f"reports and scores: {out}")
+    print(f"reports and scores: {out}; for the browser: {out / 'report.html'}")
     return 0
 
 
