@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from r2gen_lib import __version__, convert_command, doctor_command, labels_command
+from r2gen_lib import __version__, compare_command, convert_command, doctor_command, labels_command
 from r2gen_lib.config import MODES, PRESETS, PROFILES
 from r2gen_lib.data.study import SPLITS
 from r2gen_lib.data_commands import (
@@ -226,6 +226,10 @@ def _evaluate(args: argparse.Namespace) -> int:
     return 0
 
 
+def _compare(args: argparse.Namespace) -> int:
+    return compare_command.run(args, args.out or _results(args))
+
+
 def _neighbours(train: list, views: Sequence[str], missing_view: str) -> list:
     """The training studies that have pictures to be compared with, drawn where they are simulated."""
     from r2gen_lib.data.views import with_views
@@ -304,6 +308,7 @@ _COMMANDS = (
     ("train", _train, "train the mapper (by mode more) in front of the frozen LLM", _train_options),
     ("convert", convert_command.run, "turn a .pth of the public R2GenGPT into a checkpoint", convert_command.options),
     ("evaluate", _evaluate, "write reports for a split; score them beside their controls", _evaluate_options),
+    ("compare", _compare, "compare two evaluated runs, study by study", compare_command.options),
     ("labels", labels_command.run, "read 14 observations from a report, by rules", labels_command.options),
     ("generate", _generate, "write a report for each picture", _generate_options),
 )

@@ -219,6 +219,8 @@ def evaluate(
     scores.attrs["omitted"] = omitted
     settings = {"text": text, "studies": len(studies), "controls": controls, "tokenizer": tokenizer}
     settings |= {"references cut to": cut_to, "decoding": decoding}
+    drawn = any(picture.simulated for study in studies for picture in study.pictures)
+    settings["pictures"] = "simulated" if drawn else "the data's own"
     settings["credentialed"] = any(study.credentialed for study in (*studies, *train_studies))
     settings |= {**model_facts(model, decoding), **(about or {}), **environment_facts()}
     _keep_scores(scores, settings, folder)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from r2gen_lib.data.study import Study
 
 LONGEST = 512  # pixels of the longer side; radiographs of archives have thousands
+_SOFT = 1.5  # pixels by which a mask is smoothed before its outline is drawn
 #: Strokes of outlines: a colour that shows on grey, and dashes that tell them apart without it.
 STROKES = (
     ("#ffb000", "none"), ("#4fc3ff", "6 3"), ("#ff7ad9", "2 3"), ("#7dff8a", "8 3 2 3"), ("#ff6b5e", "1 2"),
@@ -84,9 +85,11 @@ def outlines_of(study: Study, view: str) -> tuple[list[Outline], int]:
 def outline(mask: np.ndarray, level: float) -> str:
     """An SVG path around where ``mask`` (H, W) exceeds ``level``; empty if it does nowhere."""
     from matplotlib.figure import Figure
+    from scipy.ndimage import gaussian_filter
 
     if not np.any(mask > level):
         return ""
-    padded = np.pad(mask, 1)  # so that what touches the edge is closed
+    soft = gaussian_filter(np.asarray(mask, float), _SOFT)  # thin shadows have ragged edges
+    padded = np.pad(soft if np.any(soft > level) else mask, 1)  # so that what touches the edge is closed
     lines: Sequence[np.ndarray] = Figure().add_subplot().contour(padded, levels=[level]).allsegs[0]
     return "".join("M" + "L".join(f"{x - 0.5:.1f} {y - 0.5:.1f}" for x, y in line) + "Z" for line in lines)

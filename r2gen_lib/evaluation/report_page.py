@@ -112,6 +112,8 @@ def write_report_page(
     credentialed = any(study.credentialed for study in studies) or bool(settings.get("credentialed"))
     withheld = credentialed and not options.show_credentialed
     constants = {} if withheld else _grouped(scores.attrs["constant reports"])
+    gallery = {} if withheld else _gallery(scores, studies, references, generated, options)
+    shown = [picture for cards in gallery.values() for card in cards for picture in card.pictures]
     values = {
         "studies": len(studies),
         "simulated": any(picture.simulated for study in studies for picture in study.pictures),
@@ -124,7 +126,8 @@ def write_report_page(
         "constants": constants,
         "omitted": _omitted(scores, options, withheld),
         "findings": finding_rows(generated, references),
-        "gallery": {} if withheld else _gallery(scores, studies, references, generated, options),
+        "gallery": gallery,
+        "outlined": any(picture.outlines for picture in shown),
         "settings": flat_settings(settings),
     }
     return write_page(path, "report.html", values)
