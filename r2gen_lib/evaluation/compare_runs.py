@@ -92,7 +92,8 @@ def read_run(folder: str | Path) -> Run:
     missing = [name for name in ("id", "reference", "generated") if name not in table]
     if missing or table["id"].duplicated().any():
         found = f"no column {', '.join(missing)}" if missing else "a study twice"
-        raise DataError(f"{folder / REPORTS}: found {found}, expected id, reference, generated, a row a study. {advice}")
+        expected = "expected id, reference, generated, a row a study"
+        raise DataError(f"{folder / REPORTS}: found {found}, {expected}. {advice}")
     table = table.set_index("id")
     return Run(str(folder), settings, not_above, table["reference"].to_dict(), table["generated"].to_dict())
 
@@ -143,8 +144,8 @@ def compare_runs(
         JavaError: no Java, it stopped, or took too long.
     """
     check_same_studies(first, second)
-    words = {run.settings.get("tokenizer", "ptb") for run in (first, second)}
-    tokenizer = words.pop() if len(words) == 1 else "ptb"
+    asked = [run.settings.get("tokenizer", "ptb") for run in (first, second)]
+    tokenizer = asked[0] if asked[0] == asked[1] else "ptb"
     with LanguageScorer(timeout, tokenizer) as scorer:
         scores = [_scores(scorer, first.references, run.generated) for run in (first, second)]
     table = compare(*scores)
@@ -157,8 +158,8 @@ def compare_runs(
         "simulated": any("simulated" in str(run.settings.get("pictures", "")) for run in (first, second)),
         "notice": notice,
         "tokenizer": tokenizer,
-        "rescored": bool(words),
-        "interval": f"{CONFIDENCE:.0%} percentile bootstrap over studies, {RESAMPLES:,} resamples, both runs on the same",
+        "rescored": asked[0] != asked[1],
+        "interval": f"{CONFIDENCE:.0%} percentile bootstrap over studies, {RESAMPLES:,} resamples, the same for both",
         "rows": _rows(table, first, second),
         "settings": different_settings(first, second),
         "same_reports": sum(first.generated[i] == second.generated[i] for i in first.generated),
