@@ -36,6 +36,7 @@ DEFAULT_CHECKPOINT = "laptop-shallow"  # shipped in data/weights
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; errors we know become one message, without a traceback."""
     args = parser().parse_args(argv)
+    args.argv = list(sys.argv[1:] if argv is None else argv)
     try:
         return args.handler(args)
     except R2GenError as error:

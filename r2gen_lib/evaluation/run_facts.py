@@ -7,7 +7,6 @@ import hashlib
 import os
 import platform
 import shlex
-import sys
 from dataclasses import asdict
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -59,11 +58,11 @@ def run_facts(args: argparse.Namespace) -> dict[str, str]:
     """What ``r2gen evaluate`` was told: command, data, split, section and cleaning, checkpoint and its hash.
 
     Args:
-        args: with ``data``, ``split``, ``section``, ``clean`` and ``checkpoint``.
+        args: with ``argv``, ``data``, ``split``, ``section``, ``clean`` and ``checkpoint``.
     """
     from r2gen_lib.model.checkpoint import resolve
 
-    facts = {"command": shlex.join(["r2gen", *sys.argv[1:]]), "data": args.data, "split": args.split}
+    facts = {"command": shlex.join(["r2gen", *args.argv]), "data": args.data, "split": args.split}
     facts |= {"section scored": args.section, "cleaning": args.clean, "checkpoint": args.checkpoint}
     facts = {name: str(value) for name, value in facts.items()}
     return facts | {"checkpoint sha256": checkpoint_hash(resolve(args.checkpoint))}
