@@ -14,7 +14,16 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from r2gen_lib import __version__, colab, convert_command, demo, doctor_command, labels_command, website
+from r2gen_lib import (
+    __version__,
+    colab,
+    compare_command,
+    convert_command,
+    demo,
+    doctor_command,
+    labels_command,
+    website,
+)
 from r2gen_lib.config import MODES, PRESETS, PROFILES
 from r2gen_lib.data.study import SPLITS
 from r2gen_lib.data_commands import (
@@ -36,6 +45,7 @@ DEFAULT_CHECKPOINT = "laptop-shallow"  # shipped in data/weights
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; errors we know become one message, without a traceback."""
     args = parser().parse_args(argv)
+    args.argv = list(sys.argv[1:] if argv is None else argv)
     try:
         return args.handler(args)
     except R2GenError as error:
@@ -220,6 +230,8 @@ def _evaluate_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--cut-references", type=positive, metavar="N", help=words)
     words = "force reports of at least N tokens, as that code does (default: the preset's)"
     p.add_argument("--min-tokens", type=positive, metavar="N", help=words)
+    words = "let report.html hold reports and pictures of credentialed data; it must then not be passed on"
+    p.add_argument("--show-credentialed", action="store_true", help=words)
     p.add_argument("--out", type=Path, help="folder for reports and scores (default: a new one in runs/)")
 
 
@@ -228,6 +240,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     from r2gen_lib.data.study import by_split
     from r2gen_lib.data.views import with_views
     from r2gen_lib.describe import evaluate
+    from r2gen_lib.evaluation.run_facts import run_facts
     from r2gen_lib.evaluation.score_table import format_scores
     from r2gen_lib.model.language import LanguageModel
 
@@ -246,14 +259,19 @@ def _evaluate(args: argparse.Namespace) -> int:
     if args.perfect_eye:
         language = LanguageModel(model.language, model.tokenizer, model.language_identity)
         options["perfect_eye"] = R2GenGPT.from_trained(args.perfect_eye, language=language)
+    options |= {"about": run_facts(args), "show_credentialed": args.show_credentialed}
     scores = evaluate(model, chosen, [study.report for study in train], out, **options)
     pictures = "simulated pictures" if drawn else "the data's own pictures"
     print(f"{len(chosen)} studies of {args.data}, split {args.split}, {pictures}, {text}, checkpoint {args.checkpoint}")
     cut = f"cut to {args.cut_references} tokens" if args.cut_references else "whole"
     print(f"tokenizer {args.tokenizer}, references {cut}")
     print(format_scores(scores))
-    print(f"reports and scores: {out}")
+    print(f"reports and scores: {out}; for the browser: {out / 'report.html'}")
     return 0
+
+
+def _compare(args: argparse.Namespace) -> int:
+    return compare_command.run(args, args.out or _results(args))
 
 
 def _neighbours(train: list, views: Sequence[str], missing_view: str) -> list:
@@ -336,6 +354,7 @@ _COMMANDS = (
     ("train", _train, "train the mapper (by mode more) in front of the frozen LLM", _train_options),
     ("convert", convert_command.run, "turn a .pth of the public R2GenGPT into a checkpoint", convert_command.options),
     ("evaluate", _evaluate, "write reports for a split; score them beside their controls", _evaluate_options),
+    ("compare", _compare, "compare two evaluated runs, study by study", compare_command.options),
     ("labels", labels_command.run, "read 14 observations from a report, by rules", labels_command.options),
     ("generate", _generate, "write a report for each picture", _generate_options),
     ("demo", demo.run, "serve a page on this machine: a picture in, a report out", demo.options),

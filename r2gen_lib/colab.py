@@ -32,7 +32,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*/[A-Za-z0-9._-]+")
 _ADDRESS = re.compile(r'^(Repository\s*=\s*)"[^"\n]*"', re.MULTILINE)
 _README = re.compile(r"(<!-- badges[^\n]*-->\n)[^\n]*")
 
-_BOOTSTRAP = '''\
+_BOOTSTRAP = """\
 # In Colab: installs the course and its data, and leaves torch and NumPy as they are. Elsewhere: does nothing.
 import importlib.metadata
 import importlib.util
@@ -49,7 +49,7 @@ if "google.colab" in sys.modules and importlib.util.find_spec("r2gen_lib") is No
 
     data = repository_data("assets.txt")
     %pip install --quiet --no-deps --require-hashes --requirement "{{data}}"
-'''
+"""
 
 
 def options(parser: argparse.ArgumentParser) -> None:

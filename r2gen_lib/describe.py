@@ -27,6 +27,8 @@ from r2gen_lib.evaluation.controls import (
     shuffled,
 )
 from r2gen_lib.evaluation.habits import cut_references
+from r2gen_lib.evaluation.report_page import Overlay, PageOptions, write_report_page
+from r2gen_lib.evaluation.run_facts import environment_facts, model_facts
 from r2gen_lib.evaluation.score_table import scores_as_json
 from r2gen_lib.files import atomic_write
 from r2gen_lib.model.perfect_eye import PerfectEye
@@ -172,12 +174,16 @@ def evaluate(
     cut_to: int | None = None,
     further: Sequence[FurtherScores] = (clinical_study_scores,),
     workers: int = 0,
+    about: Mapping[str, Any] | None = None,
+    show_credentialed: bool = False,
+    overlay: Overlay | None = None,
+    overlay_words: str = "overlay",
     **decoding: Any,
 ) -> pd.DataFrame:
     """Write reports for ``studies``, score them with their controls, and keep it all in ``folder``.
 
-    ``folder`` gets ``reports.csv`` (id, reference, what each system wrote), ``scores.csv``, ``scores.json`` and
-    ``scores.png``.
+    ``folder`` gets ``reports.csv`` (id, reference, what each system wrote), ``scores.csv``, ``scores.json``,
+    ``scores.png``, and ``report.html``, one page for the browser (``evaluation.report_page``).
 
     Args:
         studies: those to describe, from one split.
@@ -191,6 +197,9 @@ def evaluate(
             code does. By default they are whole.
         further: gives scores beside the language metrics; by default clinical F1 by rules.
         workers, decoding: as for ``describe_studies``.
+        about: what else is told of the run beside its scores: command, checkpoint, data.
+        show_credentialed: let the page hold reports and pictures of credentialed studies.
+        overlay, overlay_words: a further picture for studies in the page's gallery (``report_page.PageOptions``).
 
     Returns:
         The table of ``evaluation.controls.score_systems``; ``frame.attrs["omitted"]``: control -> why it is not there.
@@ -231,7 +240,13 @@ def evaluate(
     scores.attrs["omitted"] = omitted
     settings = {"text": text, "studies": len(studies), "controls": controls, "tokenizer": tokenizer}
     settings |= {"references cut to": cut_to, "decoding": decoding}
+    drawn = any(picture.simulated for study in studies for picture in study.pictures)
+    settings["pictures"] = "simulated" if drawn else "the data's own"
+    settings["credentialed"] = any(study.credentialed for study in (*studies, *train_studies))
+    settings |= {**model_facts(model, decoding), **(about or {}), **environment_facts()}
     _keep_scores(scores, settings, folder)
+    options = PageOptions(model.preset.vision.views, show_credentialed, overlay, overlay_words)
+    write_report_page(folder / "report.html", scores, studies, references, texts, settings, options)
     return scores
 
 

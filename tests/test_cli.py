@@ -209,7 +209,8 @@ def test_evaluate_prints_scores_with_controls(monkeypatch, model, tmp_path, caps
     studies = [Study(f"S{n}", split, split, pictures=simulated) for n, split in enumerate(splits)]
     seen = {}
 
-    def evaluate(model, chosen, train_reports, folder, text, workers, train_studies, **options):
+    def evaluate(model, chosen, train_reports, folder, text, workers, train_studies, about, **options):
+        seen.update(about=about)
         seen.update(chosen=len(chosen), train=train_reports, folder=folder, text=text, workers=workers)
         seen.update(neighbours=[s.id for s in train_studies], options=options)
         return pd.DataFrame({"Bleu_4": [0.1, 0.2]}, index=["model", "constant report"])
@@ -219,7 +220,11 @@ def test_evaluate_prints_scores_with_controls(monkeypatch, model, tmp_path, caps
     draw = "r2gen_lib.simulation.batch.render_pictures"
     monkeypatch.setattr(draw, lambda chosen, view: seen.setdefault("drawn", []).append(len(chosen)))
     assert cli.main(["evaluate", "--limit", "2", "--out", str(tmp_path), "--beams", "1", "--workers", "2"]) == 0
-    options = {"num_beams": 1, "tokenizer": "ptb", "cut_to": None, "controls": "all"}
+    about = seen.pop("about")
+    assert about["command"] == f"r2gen evaluate --limit 2 --out {tmp_path} --beams 1 --workers 2"
+    assert about["checkpoint"] == cli.DEFAULT_CHECKPOINT and len(about["checkpoint sha256"]) == 64
+    assert (about["data"], about["split"], about["section scored"]) == ("openi_sim", "test", "findings")
+    options = {"num_beams": 1, "tokenizer": "ptb", "cut_to": None, "controls": "all", "show_credentialed": False}
     expected = {"drawn": [2, 1], "chosen": 2, "train": ["train"], "folder": tmp_path, "options": options}
     assert seen == expected | {"text": "section findings, cleaning gentle", "workers": 2, "neighbours": ["S0"]}
     out = capsys.readouterr().out
@@ -227,8 +232,10 @@ def test_evaluate_prints_scores_with_controls(monkeypatch, model, tmp_path, caps
     assert "tokenizer ptb, references whole" in out
     assert "constant report" in out and model == [cli.DEFAULT_CHECKPOINT]
     habits = ["--controls", "quick", "--tokenizer", "none", "--cut-references", "60", "--min-tokens", "40"]
+    habits.append("--show-credentialed")
     assert cli.main(["evaluate", "--out", str(tmp_path), *habits]) == 0
-    assert seen["options"] == {"tokenizer": "none", "cut_to": 60, "controls": "quick", "min_new_tokens": 40}
+    options = {"tokenizer": "none", "cut_to": 60, "controls": "quick", "min_new_tokens": 40, "show_credentialed": True}
+    assert seen["options"] == options
     assert seen["neighbours"] == [] and seen["drawn"][2:] == [3]
     assert "tokenizer none, references cut to 60 tokens" in capsys.readouterr().out
 

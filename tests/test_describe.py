@@ -68,7 +68,7 @@ def test_evaluate_keeps_reports_and_scores(tmp_path):
     scores = evaluate(Stand(), studies, train_reports, tmp_path / "out", text="section both")
     assert scores.loc["model", "Bleu_4"] == pytest.approx(1, abs=1e-6)
     assert scores.loc["shuffled pictures", "Bleu_4"] < 0.9 and "constant report" in scores.index
-    names = {"reports.csv", "scores.csv", "scores.json", "scores.png"}
+    names = {"reports.csv", "scores.csv", "scores.json", "scores.png", "report.html"}
     assert {p.name for p in (tmp_path / "out").iterdir()} == names
     kept = pd.read_csv(tmp_path / "out" / "scores.csv", index_col="system")
     assert list(kept.text) == ["section both"] * 4 and list(kept.Bleu_4) == pytest.approx(list(scores.Bleu_4))

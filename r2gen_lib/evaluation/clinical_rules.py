@@ -74,6 +74,24 @@ def label_reports(texts: Iterable[str]) -> np.ndarray:
     return np.array(rows, dtype=np.int8).reshape(-1, len(OBSERVATIONS))
 
 
+def sentence_labels(text: str) -> list[tuple[str, dict[str, State]]]:
+    """Each sentence of a report with what the rules read from it: observation -> its strongest state there.
+
+    White space is made single, and a blank put after a stop where it is missing, as ``label_reports`` reads it.
+
+    Raises:
+        DataError: not text.
+    """
+    (checked,) = _checked([text])
+    found = []
+    for sentence in _sentences(" ".join(checked.split())):
+        states: dict[str, State] = {}
+        for observation, state in _statements(sentence):
+            states[observation] = max(states.get(observation, state), state)
+        found.append((sentence, states))
+    return found
+
+
 def _checked(texts: Iterable[str]) -> Iterator[str]:
     if isinstance(texts, str):
         raise DataError("texts: found one text, expected several. Put it into a list.")

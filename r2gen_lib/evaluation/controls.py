@@ -153,7 +153,8 @@ def score_systems(
         One row a system, the constant report second. Columns: each score; ``distinct reports`` and ``empty reports``;
         ``<score> low`` and ``<score> high``, the interval; ``<score> not above``, the controls (``FLOORS``, joined by
         commas) whose interval's upper end the row's score does not exceed: filled in the model's row alone.
-        ``frame.attrs``: ``"constant reports"`` (score -> text), ``"scores"`` (their names), ``"interval"`` (in words).
+        ``frame.attrs``: ``"constant reports"`` (score -> text), ``"scores"`` (their names), ``"interval"`` (in words),
+        ``"ROUGE_L of each"`` (study id -> ROUGE-L of the first system's report).
 
     Raises:
         DataError: ids differ, there are fewer than two studies, or no training report has a word.
@@ -181,6 +182,8 @@ def score_systems(
     frame = frame.join(_counted({**systems, **one_report})).join(_intervals(tables, names))
     interval = f"{confidence:.0%} percentile bootstrap over {len(references):,} studies, {resamples:,} resamples"
     frame.attrs.update({"constant reports": constants, "scores": names, "interval": interval})
+    rouge = next(one for one in scores[order[0]] if one.name == "ROUGE_L")  # a mean, so each study has its own
+    frame.attrs["ROUGE_L of each"] = dict(zip(references, rouge.statistics[:, 0].tolist(), strict=True))
     return frame.rename_axis(index=None, columns=None)
 
 
