@@ -14,7 +14,14 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from r2gen_lib import __version__, convert_command, doctor_command, labels_command
+from r2gen_lib import (
+    __version__,
+    convert_command,
+    counterfactual_command,
+    doctor_command,
+    labels_command,
+    ledger_command,
+)
 from r2gen_lib.config import MODES, PRESETS, PROFILES
 from r2gen_lib.data.study import SPLITS
 from r2gen_lib.data_commands import (
@@ -300,6 +307,13 @@ _COMMANDS = (
     ("train", _train, "train the mapper (by mode more) in front of the frozen LLM", _train_options),
     ("convert", convert_command.run, "turn a .pth of the public R2GenGPT into a checkpoint", convert_command.options),
     ("evaluate", _evaluate, "write reports for a split; score them beside their controls", _evaluate_options),
+    (
+        "counterfactual",
+        counterfactual_command.run,
+        "put findings into simulated chests; see whether the report follows",
+        counterfactual_command.options,
+    ),
+    ("ledger", ledger_command.run, "print published scores, others' reruns and ours in one table", ledger_command.options),
     ("labels", labels_command.run, "read 14 observations from a report, by rules", labels_command.options),
     ("generate", _generate, "write a report for each picture", _generate_options),
 )
