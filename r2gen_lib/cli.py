@@ -313,7 +313,7 @@ _COMMANDS = (
         "put findings into simulated chests; see whether the report follows",
         counterfactual_command.options,
     ),
-    ("ledger", ledger_command.run, "print published scores, others' reruns and ours in one table", ledger_command.options),
+    ("ledger", ledger_command.run, "print published scores, others' reruns and ours", ledger_command.options),
     ("labels", labels_command.run, "read 14 observations from a report, by rules", labels_command.options),
     ("generate", _generate, "write a report for each picture", _generate_options),
 )

@@ -41,7 +41,10 @@ def options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--seed", type=int, default=0, help="of patients and sides (default 0)")
     p.add_argument("--beams", type=positive, default=1, metavar="N", help="width of the search (default 1: greedy)")
     p.add_argument("--batch", type=positive, default=16, metavar="N", help="pictures at once (default 16)")
-    p.add_argument("--pointing", action="store_true", help="also see where the finding's words look (saliency)")
+    words = "also see where the findings' words look, by these methods (default: the quick ones, not occlusion)"
+    p.add_argument("--pointing", nargs="*", choices=("tokens", "picture", "occlusion", "eye"), help=words)
+    words = "pairs of each finding that --pointing looks at (default 8)"
+    p.add_argument("--pointing-pairs", type=positive, default=8, metavar="N", help=words)
     p.add_argument("--out", type=Path, help="folder for tables, pairs and figures (default: a new one in runs/)")
 
 
@@ -74,10 +77,10 @@ def run(args: argparse.Namespace) -> int:
     print(note)
     print(format_table(counterfactual_table(result)) + "\n")
     print(format_stages(stages(result)) + "\n")
-    if args.pointing:
-        from r2gen_lib.evaluation.saliency import format_pointing, pointing_game, save_pointing
+    if args.pointing is not None:
+        from r2gen_lib.evaluation.pointing import format_pointing, pointing_game, save_pointing
 
-        played = pointing_game(model, pairs)
+        played = pointing_game(model, pairs, args.pointing, args.pointing_pairs)
         save_pointing(played, out)
         print(format_pointing(played) + "\n")
     print(f"tables, pairs and figures: {out}")

@@ -69,8 +69,12 @@ CASES: dict[str, Case] = {
             "There is pulmonary vascular congestion.",
             "The pulmonary vascularity is normal.",
         ),
-        Case("Enlarged Mediastinum", "Enlarged Cardiomediastinum", "The mediastinum is widened.",
-             "The mediastinum is normal."),  # fmt: skip
+        Case(
+            "Enlarged Mediastinum",
+            "Enlarged Cardiomediastinum",
+            "The mediastinum is widened.",
+            "The mediastinum is normal.",
+        ),  # fmt: skip
         _there("Pleural Thickening", "Pleural Other", "pleural thickening", ""),
         _there("Rib Fracture", "Fracture", "rib fracture"),
         _there("Clavicle Fracture", "Fracture", "clavicle fracture"),
@@ -114,7 +118,7 @@ def chosen_cases(names: Sequence[str]) -> list[Case]:
 
 
 def covers(finding: Finding, case: Case) -> bool:
-    """Whether a drawn finding is the case's own, or would by itself be labelled with its observation or a kind of it."""
+    """Whether a drawn finding is the case's own, or would be labelled with its observation or a kind of it."""
     if finding.name == case.finding:
         return True
     other = CASES[finding.name].observation if finding.name in CASES else _ALSO.get(finding.name, "")

@@ -16,7 +16,8 @@ from r2gen_lib.evaluation.counterfactual import Counterfactuals
 from r2gen_lib.evaluation.counterfactual_pairs import CONTROL, Pair
 
 _STYLE = {"put in": ("#c8553d", "o"), "taken out": ("#2a6f97", "s"), "another exposure": ("#8d99a6", "D")}
-_LETTERS, _LINE = 62, 0.15  # letters a line of a report, inches a line
+_LETTERS, _LINE = 80, 0.15  # letters a line of a report, inches a line
+_LETTER = 0.602 * 8  # points: the width of every letter of matplotlib's monospaced font at size 8
 _OUTLINE = "#ffb000"
 
 
@@ -48,11 +49,9 @@ def rate_figure(table: pd.DataFrame, title: str = "") -> Figure:
         ax.grid(axis="x", alpha=0.3)
         for edge in np.arange(len(findings) - 1) + 0.5:
             ax.axhline(edge, color="#dddddd", linewidth=0.8)
-    words = {"another exposure": "another exposure, no finding changed (control)"}
-    handles = [
-        plt.Line2D([], [], color=_STYLE[change][0], marker=_STYLE[change][1], label=words.get(change, f"finding {change}"))
-        for change in changes
-    ]
+    words = {change: f"finding {change}" for change in changes}
+    words["another exposure"] = "another exposure, no finding changed (control)"
+    handles = [plt.Line2D([], [], color=_STYLE[c][0], marker=_STYLE[c][1], label=words[c]) for c in changes]
     figure.legend(handles=handles, loc="outside upper center", ncols=3, fontsize=9)
     figure.supxlabel(textwrap.fill(title, 120), fontsize=9)
     return figure
@@ -83,7 +82,8 @@ def pair_gallery(result: Counterfactuals, pairs: Sequence[Pair], title: str = ""
     wrapped = [sum(len(_lines(text)) for text in both) for both in texts]
     heights = [max(2.3, _LINE * (lines + 4)) for lines in wrapped]
     figure = plt.figure(figsize=(11, sum(heights) + 0.35), layout="constrained")
-    figure.suptitle(title or "Simulated radiographs; words that differ are bold, what was put in is outlined", fontsize=10)
+    title = title or "Simulated radiographs; words that differ are bold, what differs in the picture is outlined"
+    figure.suptitle(title, fontsize=10)
     grid = figure.add_gridspec(len(pairs), 3, width_ratios=(1, 1, 2.5), height_ratios=heights)
     for row, (pair, both) in enumerate(zip(pairs, texts, strict=True)):
         shown = pair.with_.draw(truth=True)
@@ -113,9 +113,9 @@ def _reports(result: Counterfactuals) -> dict:
 
 def _write(ax: Axes, names: Sequence[str], texts: Sequence[str], inches: float) -> None:
     """Two reports one below the other, in letters of one width, so that a bold word takes no more room."""
-    ax.set(xlim=(0, _LETTERS), ylim=(inches / _LINE, 0))
+    ax.set(xlim=(0, 1), ylim=(inches / _LINE, 0))
     ax.axis("off")
-    style = dict(family="monospace", fontsize=8, va="top", parse_math=False)
+    style = dict(family="monospace", fontsize=8, va="top", parse_math=False, textcoords="offset points")
     line = 0.0
     for name, text, changed in zip(names, texts, _changed(*texts), strict=True):
         ax.text(0, line, name.upper(), fontsize=8, va="top", color="#555555")
@@ -125,7 +125,7 @@ def _write(ax: Axes, names: Sequence[str], texts: Sequence[str], inches: float) 
             column = 0
             for word in words:
                 colour, weight = ("#c8553d", "bold") if changed[number] else ("#333333", "normal")
-                ax.text(column, line, word, color=colour, fontweight=weight, **style)
+                ax.annotate(word, (0, line), (column * _LETTER, 0), color=colour, fontweight=weight, **style)
                 column += len(word) + 1
                 number += 1
             line += 1

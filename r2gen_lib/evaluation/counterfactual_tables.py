@@ -122,7 +122,8 @@ def format_table(table: pd.DataFrame) -> str:
 
 def format_stages(table: pd.DataFrame) -> str:
     """The table of ``stages`` for a terminal."""
-    lines = [f"{'put in':20s}{'pairs':>6s}  {'eye':22s}{'likelihood':22s}{'report':22s}lost at eye / before words / writing"]
+    heads = "".join(f"{stage:22s}" for stage in ("eye", "likelihood", "report"))
+    lines = [f"{'put in':20s}{'pairs':>6s}  {heads}lost at eye / before words / writing"]
     for finding, row in table.iterrows():
         cells = "".join(f"{_cell(row, stage):22s}" for stage in ("eye", "likelihood", "report"))
         lost = [row[f"lost {where}"] for where in ("at the eye", "before the words", "in writing")]
