@@ -46,8 +46,8 @@ class Counterfactuals:
         pairs: as they were given.
         rows: a row a pair and finding; a control has a row for each finding that is not in it. Columns: kind,
             finding, observation, patient, drawn, says without, says with (is the observation present?), others changed
-            (names of observations, ``;`` between them), log-odds without, log-odds with (nats), eye without, eye with (logits;
-            NaN where the encoder has no head of its own), report without, report with.
+            (names of observations, ``;`` between them), log-odds without, log-odds with (nats), eye without, eye with
+            (logits; NaN where the encoder has no head of its own), report without, report with.
     """
 
     pairs: tuple[Pair, ...]
