@@ -16,8 +16,8 @@ from r2gen_lib.evaluation.counterfactual import Counterfactuals
 from r2gen_lib.evaluation.counterfactual_pairs import CONTROL, Pair
 
 _STYLE = {"put in": ("#c8553d", "o"), "taken out": ("#2a6f97", "s"), "another exposure": ("#8d99a6", "D")}
-_LETTERS, _LINE = 80, 0.15  # letters a line of a report, inches a line
-_LETTER = 0.602 * 8  # points: the width of every letter of matplotlib's monospaced font at size 8
+_LETTERS, _LINE, _POINTS = 78, 0.17, 9  # letters a line of a report, inches a line, size of the letters
+_LETTER = 0.602 * _POINTS  # points: the width of every letter of matplotlib's monospaced font
 _OUTLINE = "#ffb000"
 
 
@@ -115,10 +115,10 @@ def _write(ax: Axes, names: Sequence[str], texts: Sequence[str], inches: float) 
     """Two reports one below the other, in letters of one width, so that a bold word takes no more room."""
     ax.set(xlim=(0, 1), ylim=(inches / _LINE, 0))
     ax.axis("off")
-    style = dict(family="monospace", fontsize=8, va="top", parse_math=False, textcoords="offset points")
-    line = 0.0
+    style = dict(family="monospace", fontsize=_POINTS, va="baseline", parse_math=False, textcoords="offset points")
+    line = 1.0
     for name, text, changed in zip(names, texts, _changed(*texts), strict=True):
-        ax.text(0, line, name.upper(), fontsize=8, va="top", color="#555555")
+        ax.text(0, line, name.upper(), fontsize=8, va="baseline", color="#555555")
         line += 1.2
         number = 0
         for words in _lines(text):

@@ -45,19 +45,19 @@ def saliency_maps(
         pictures: uint8 (H, W), frontal.
         case: whose sentences are explained.
         method: one of ``METHODS``.
-        batch_size: for "occlusion", squares tried at once.
+        batch_size: pictures at once; for "occlusion", squares tried at once.
 
     Raises:
         R2GenError: unknown method, or "eye" for an encoder that has no head of its own.
     """
     if method not in METHODS:
         raise R2GenError(f"saliency method {method!r}: expected one of {', '.join(METHODS)}.")
-    pixels = pixels_of(model, pictures).to(model.device)  # (B, 1, 3, S, S)
-    maps = {"tokens": _tokens, "picture": _picture, "occlusion": partial(_occlusion, batch_size), "eye": _eye}
+    explain = {"tokens": _tokens, "picture": _picture, "occlusion": partial(_occlusion, batch_size), "eye": _eye}
     was_training = model.training
     model.eval()
     try:
-        return maps[method](model, pixels, case)
+        chunks = pixels_of(model, pictures).to(model.device).split(batch_size)  # of (B, 1, 3, S, S)
+        return np.concatenate([explain[method](model, pixels, case) for pixels in chunks])
     finally:
         model.train(was_training)
 
