@@ -50,7 +50,7 @@ def pointing_game(
     """Play it with pairs in which a finding was put in.
 
     Args:
-        model: any mode whose encoder sees pictures of 224 pixels, as they are simulated.
+        model: any mode; it is given the frontal view.
         pairs: of ``counterfactual_pairs.make_pairs``; others than those with a finding put in are left out.
         methods: of ``saliency.METHODS``; by default the quick ones.
         pairs_each: at most so many for each finding, those in normal chests first.
@@ -72,7 +72,7 @@ def pointing_game(
         kept: list[dict[str, np.ndarray]] = [{} for _ in some]
         for method in methods:
             pictures = [picture.picture for picture, _ in drawn] + [picture.picture for _, picture in drawn]
-            maps = saliency_maps(model, pictures, case, method)
+            maps = [_fitted(one, len(pictures[0])) for one in saliency_maps(model, pictures, case, method)]
             for i, (pair, target, body) in enumerate(zip(some, targets, bodies, strict=True)):
                 kept[i][method] = maps[i]
                 hits = [bool(target[point_of(one, body)]) for one in (maps[i], maps[i + len(some)])]
@@ -101,6 +101,11 @@ def body_of(picture: np.ndarray) -> np.ndarray:
 def point_of(saliency: np.ndarray, body: np.ndarray) -> tuple[int, int]:
     """Row and column of the map's highest point on the body."""
     return np.unravel_index(np.where(body, saliency, -np.inf).argmax(), saliency.shape)
+
+
+def _fitted(saliency: np.ndarray, side: int) -> np.ndarray:
+    """A map over the picture as the encoder saw it, over the picture as it was drawn (both are square)."""
+    return saliency if len(saliency) == side else ndimage.zoom(saliency, side / len(saliency), order=1)
 
 
 def pointing_table(played: Pointing) -> pd.DataFrame:

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from tiny_system import tiny_model
 
-from r2gen_lib import cli
+from r2gen_lib import R2GenGPT, cli
 from r2gen_lib.data.study import Study
 from r2gen_lib.errors import DataError, SimulationError
 from r2gen_lib.evaluation.clinical import label_table
@@ -180,6 +180,21 @@ def test_figures_have_a_row_for_each_finding_and_mark_changed_words():
     figure = pair_gallery(result, telling_pairs(result))
     bold = {text.get_text() for text in figure.axes[-1].texts if text.get_fontweight() == "bold"}
     assert bold == {"clear", "large", "heart"}
+
+
+def test_the_command_prints_tables_and_keeps_everything(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(R2GenGPT, "from_trained", lambda name: tiny_model())
+    out = tmp_path / "out"
+    numbers = ["--patients", "2", "--beside", "0", "--taken-out", "0", "--pointing", "tokens", "--pointing-pairs", "1"]
+    assert (
+        cli.main(["counterfactual", "--checkpoint", "tiny", "--findings", "effusion", *numbers, "--out", str(out)]) == 0
+    )
+    printed = capsys.readouterr().out
+    assert "checkpoint tiny, 2 normal test patients" in printed and "simulated" in printed
+    assert "another exposure" in printed and "lost at eye" in printed and "points at" in printed
+    table = pd.read_csv(out / "counterfactual.csv", index_col=["finding", "change"])
+    assert table.loc[("Pleural Effusion", "put in"), "pairs"] == 2
+    assert {"pairs.csv", "stages.csv", "pointing.csv", "pairs.png", "pointing.png"} <= {p.name for p in out.iterdir()}
 
 
 def test_the_command_refuses_what_it_does_not_know(capsys):
