@@ -19,9 +19,11 @@ from r2gen_lib import (
     colab,
     compare_command,
     convert_command,
+    counterfactual_command,
     demo,
     doctor_command,
     labels_command,
+    ledger_command,
     website,
 )
 from r2gen_lib.config import MODES, PRESETS, PROFILES
@@ -355,6 +357,13 @@ _COMMANDS = (
     ("convert", convert_command.run, "turn a .pth of the public R2GenGPT into a checkpoint", convert_command.options),
     ("evaluate", _evaluate, "write reports for a split; score them beside their controls", _evaluate_options),
     ("compare", _compare, "compare two evaluated runs, study by study", compare_command.options),
+    (
+        "counterfactual",
+        counterfactual_command.run,
+        "put findings into simulated chests; see whether the report follows",
+        counterfactual_command.options,
+    ),
+    ("ledger", ledger_command.run, "print published scores, others' reruns and ours", ledger_command.options),
     ("labels", labels_command.run, "read 14 observations from a report, by rules", labels_command.options),
     ("generate", _generate, "write a report for each picture", _generate_options),
     ("demo", demo.run, "serve a page on this machine: a picture in, a report out", demo.options),
