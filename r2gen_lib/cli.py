@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from r2gen_lib import __version__, convert_command, doctor_command, labels_command
+from r2gen_lib import __version__, convert_command, doctor_command, exercises_command, labels_command
 from r2gen_lib.config import MODES, PRESETS, PROFILES
 from r2gen_lib.data.study import SPLITS
 from r2gen_lib.data_commands import (
@@ -301,6 +301,7 @@ _COMMANDS = (
     ("convert", convert_command.run, "turn a .pth of the public R2GenGPT into a checkpoint", convert_command.options),
     ("evaluate", _evaluate, "write reports for a split; score them beside their controls", _evaluate_options),
     ("labels", labels_command.run, "read 14 observations from a report, by rules", labels_command.options),
+    ("exercises", exercises_command.run, "write the notebooks' exercises and solutions", exercises_command.options),
     ("generate", _generate, "write a report for each picture", _generate_options),
 )
 
