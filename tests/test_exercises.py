@@ -224,6 +224,8 @@ def test_a_solution_that_fails_its_check_is_not_written(folder, capsys):
 
 
 def test_strict_raises_and_errors_in_the_answer_are_explained():
+    checks.forget()
+
     def raises(image, patch, stages):
         return [1, 2][image]
 

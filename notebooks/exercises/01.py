@@ -67,7 +67,7 @@ def split_sections(text):
     parts = ["FINDINGS", *re.split(r"\b(INDICATION|COMPARISON|FINDINGS|IMPRESSION):", text)]
     return {name.lower(): words.strip() for name, words in zip(parts[::2], parts[1::2]) if words.strip()}
 
-# %% wrong no heading
+# %% wrong in small letters is part of a sentence
 import re
 
 def split_sections(text):
