@@ -148,8 +148,8 @@ def drift(master: Master, folder: Path) -> list[Path]:
     return stale
 
 
-def write(master: Master, folder: Path, run: bool = True) -> list[Path]:
-    """Bring section and solutions up to date, executed where something changed; the paths that were written.
+def write(master: Master, folder: Path, run: bool = True, fresh: bool = False) -> list[Path]:
+    """Bring section and solutions up to date, executed where something changed or ``fresh``; what was written.
 
     Raises:
         ExerciseError: a solution or a stub cannot be executed, or a solution fails its check.
@@ -161,7 +161,7 @@ def write(master: Master, folder: Path, run: bool = True) -> list[Path]:
     notebook = notebook_files.read_notebook(path) if path else None
     if notebook:
         notebook.cells = with_section(notebook, section)
-    if run and not all(_executed(cell) for cell in [*solved.cells, *(section if notebook else [])]):
+    if run and (fresh or not all(_executed(cell) for cell in [*solved.cells, *(section if notebook else [])])):
         _execute(master, folder, solved.cells, section if notebook else [])
     if notebook:
         _count_on(notebook.cells, section)

@@ -12,6 +12,8 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", action="append", default=[], metavar="03", help="this notebook (repeatable)")
     words = "leave cells that changed without outputs (`r2gen course --update` makes them)"
     parser.add_argument("--no-run", action="store_true", help=words)
+    words = "execute everything anew, as after a change in r2gen_lib/checks"
+    parser.add_argument("--fresh", action="store_true", help=words)
     parser.add_argument("--folder", type=Path, help="where the notebooks are (default: notebooks/ of the checkout)")
 
 
@@ -36,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"{name} is not what its master in exercises/ says. Run: r2gen exercises")
         return int(bool(stale))
     for master in masters:
-        written = exercise_notebooks.write(master, folder, run=not args.no_run)
+        written = exercise_notebooks.write(master, folder, run=not args.no_run, fresh=args.fresh)
         names = ", ".join(path.name for path in written)
         alone = "" if len(written) > 1 else f" (there is no notebook {master.number} yet)"
         print(f"{len(master.exercises)} exercises: {names}{alone}", flush=True)

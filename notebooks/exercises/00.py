@@ -44,7 +44,7 @@ checks.check_repetition(options, report, why);
 
 # %% solution
 options = dict(num_beams=1, repetition_penalty=1.0, no_repeat_ngram_size=0, min_new_tokens=80, max_new_tokens=80)
-why = "After a normal sentence the likeliest next sentence is one it has read already: every copy makes the next likelier."
+why = "It reads its own words: a sentence that stands there is likely to come again, and each copy makes it likelier."
 
 # %% explanation
 # The language model reads its own words before it writes the next. A sentence that stands there makes its first words
@@ -59,7 +59,7 @@ why = "A sentence makes itself more likely."
 options = dict(num_beams=1, max_new_tokens=5, repetition_penalty=1.0)
 why = "A sentence makes itself more likely."
 
-# %% wrong the model ended its report too soon
+# %% wrong The model ended its report too soon
 options = dict(num_beams=1, max_new_tokens=5, repetition_penalty=1.0, no_repeat_ngram_size=0)
 why = "A sentence makes itself more likely."
 

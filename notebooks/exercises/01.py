@@ -145,7 +145,8 @@ def window(levels, centre, width):
 # %% check
 deep = (normal.picture / 255.0 * 4095).round()
 pictures = [window(deep, centre, 1600) for centre in (900, 2600)]
-show(picture_grid(pictures, ["simulated, centre 900", "centre 2600"], inches=1.6), alt="A simulated radiograph, windowed twice")
+row = picture_grid(pictures, ["simulated, centre 900", "centre 2600"], inches=1.6)
+show(row, alt="A simulated radiograph, windowed twice")
 checks.check_window(window);
 
 # %% solution
