@@ -104,8 +104,8 @@ def copies(studies):
     return [study.id for study in studies if study.split == "test" and key(study) in known]
 
 # %% explanation
-# Some innocents stay: short normal reports with an indication that is empty or common. Pictures would tell them apart, and
-# where patients are known, their numbers.
+# In `planted` a few dozen suspects stay: short reports with an indication that is masked (XXXX) or common. Pictures would
+# tell them apart, and where patients are known, their numbers.
 
 # %% wrong E5 was missed
 def copies(studies):

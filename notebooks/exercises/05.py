@@ -75,7 +75,7 @@ mine = "There is no left pleural effusion. The heart is normal in size. There is
 
 # %% explanation
 # One word, "no", turns the finding into its opposite and costs next to nothing: every other word is the reference's.
-# METEOR aligns words too and notices as little. Clinical scores (`r2gen labels`) would: they read what is affirmed.
+# METEOR aligns words too: here it rises from 0.15 to 0.53. Clinical scores (`r2gen labels`) would: they read what is affirmed.
 
 # %% wrong but the report is not worse
 mine = "There is a small left pleural effusion. The heart is normal in size."
@@ -167,7 +167,7 @@ plan = dict(
     finding="Pleural Effusion",
     side="left",
     severity=0.8,
-    chests=["CXR12", "CXR17", "CXR26", "CXR28", "CXR34"],
+    chests=["CXR12", "CXR23", "CXR30", "CXR34", "CXR38"],
     words={"effusion", "blunting", "fluid"},
     denied_counts=False,  # "no effusion" says the opposite
     control="the same chests without the finding",
@@ -176,7 +176,8 @@ plan = dict(
 )
 
 # %% explanation
-# The result is two rates, with and without, and their difference; with five chests one report more or less is a fifth.
+# The five chests are coded normal, in the test split. The result is two rates, with the finding and without, and their
+# difference; with five chests one report more or less is a fifth.
 
 # %% wrong expected at least 5: one is an anecdote
 plan = dict(finding="Pleural Effusion", side="left", severity=0.8, chests=["CXR12"], words={"effusion"},
