@@ -8,6 +8,7 @@ notebook, so that it takes seconds.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,7 @@ def section_range(notebook: Any) -> tuple[int, int]:
     heads = [(i, c.source.split("\n")[0].strip()) for i, c in enumerate(notebook.cells) if c.cell_type == "markdown"]
     heads = [(i, line) for i, line in heads if line.startswith("## ")]
     for place, (start, line) in enumerate(heads):
-        if line == "## Exercises":
+        if re.match(r"## (\d+ ?[.·] )?Exercises\b", line):
             return start, heads[place + 1][0] if place + 1 < len(heads) else len(notebook.cells)
     summary = next((i for i, line in heads if line.startswith("## Summary")), len(notebook.cells))
     return summary, summary

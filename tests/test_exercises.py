@@ -8,7 +8,9 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from r2gen_lib import checks, cli, exercise_notebooks, notebook_files
@@ -208,7 +210,7 @@ def test_a_section_that_is_lacking_comes_before_the_summary_and_the_rest_stays(f
 def test_another_section_is_replaced_whole_and_outputs_of_equal_cells_stay(folder):
     output = new_output("stream", name="stdout", text="kept\n")
     same = new_code_cell("from r2gen_lib import checks", id="exercises-checks", execution_count=1, outputs=[output])
-    cells = [new_markdown_cell("## Exercises\n\nold", id="old"), same, new_code_cell("old", id="exercise-9")]
+    cells = [new_markdown_cell("## 9. Exercises\n\nold", id="old"), same, new_code_cell("old", id="exercise-9")]
     path = write_notebook(folder, *cells, new_markdown_cell("## References", id="references"))
     assert exercises(folder, "--no-run") == 0
     written = {cell.id: cell for cell in notebook_files.read_notebook(path).cells}
@@ -282,3 +284,41 @@ def test_report_and_json_for_whoever_grades(tmp_path, capsys):
     first, second = saved["results"]
     assert first["exercise"] == "02.1" and first["passed"] is True and first["time"]
     assert second["title"] == "Match the scale" and second["passed"] is False and "expected" in second["message"]
+
+
+def test_right_answers_written_otherwise_pass():
+    def splice(embed, visual, before, after, reports):
+        ends = [embed(torch.tensor(ids)).expand(len(reports), -1, -1) for ids in (before, after)]
+        head, longest = torch.cat([ends[0], visual, ends[1]], dim=1), max(map(len, reports))
+        padded = torch.tensor([ids + [0] * (longest - len(ids)) for ids in reports])  # padding is embedded, too
+        mask = torch.tensor([[1] * (head.shape[1] + len(r)) + [0] * (longest - len(r)) for r in reports]).bool()
+        labels = [[-100] * head.shape[1] + ids + [-100] * (longest - len(ids)) for ids in reports]
+        return [torch.cat([head, embed(padded)], dim=1), mask, torch.tensor(labels)]
+
+    def accumulate(model, parts):
+        counts, total = [int((labels >= 0).sum()) for _, labels in parts], 0
+        for (inputs, labels), count in zip(parts, counts, strict=True):
+            loss = torch.nn.functional.cross_entropy(model(inputs), labels) * count / sum(counts)
+            loss.backward()
+            total = total + loss.detach()
+        return total
+
+    def mask(prompt, report, padded):
+        return torch.arange(padded - 1).sub(prompt - 1).div(report, rounding_mode="floor") == 0
+
+    assert checks.check_splice(splice) and checks.check_accumulate(accumulate)
+    assert checks.check_report_loss_mask(mask)
+    assert checks.check_visual_token_count(lambda image, patch, stages: (image / patch / 2 ** (stages - 1)) ** 2)
+    assert checks.check_window(lambda x, c, w: np.interp(x, [c - w / 2, c + w / 2], [0, 255]).astype(np.uint8))
+    assert checks.check_merge(lambda W, A, B, alpha: W + (alpha / A.shape[0] * B @ A).to(W.dtype))
+    assert checks.check_gain(lambda words: words.norm(dim=1).median() / words.shape[1] ** 0.5)
+
+
+def test_an_interval_is_judged_by_its_width_whatever_the_random_numbers():
+    def interval(values, resamples, seed, tails=(2.5, 97.5)):
+        rng = np.random.default_rng(shift + seed)
+        return np.percentile(rng.choice(values, (resamples, len(values))).mean(axis=1), tails)
+
+    for shift in range(100, 110):
+        assert checks.check_bootstrap(interval)
+        assert not checks.check_bootstrap(lambda *given: interval(*given, tails=(5, 95)))

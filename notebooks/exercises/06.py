@@ -132,7 +132,7 @@ def optimizer_steps(studies, per_gpu, gpus, accumulate):
 # Twice the GPUs make half as many steps. A warm-up counted in steps then lasts twice as many studies; rates and warm-up
 # that were found on one GPU need a second look.
 
-# %% wrong round up
+# %% wrong and counts: round up
 def optimizer_steps(studies, per_gpu, gpus, accumulate):
     return studies // (per_gpu * gpus * accumulate)
 

@@ -107,7 +107,7 @@ def check_bootstrap(interval: Callable[[np.ndarray, int, int], tuple[float, floa
         if lower > upper:
             raise Wrong(f"the interval is ({lower:.3f}, {upper:.3f}): the lower end comes first.")
         width, expected = upper - lower, float(high - low)
-        if abs(lower - low) <= 0.1 * expected + 1e-9 and abs(upper - high) <= 0.1 * expected + 1e-9:
+        if abs(lower - low) <= 0.06 * expected + 1e-9 and abs(upper - high) <= 0.06 * expected + 1e-9:
             continue
         spread = np.percentile(values, [2.5, 97.5])
         slip = (
