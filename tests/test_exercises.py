@@ -314,11 +314,11 @@ def test_right_answers_written_otherwise_pass():
     assert checks.check_gain(lambda words: words.norm(dim=1).median() / words.shape[1] ** 0.5)
 
 
-def test_an_interval_is_judged_by_its_width_whatever_the_random_numbers():
+@pytest.mark.parametrize("shift", range(100, 110))
+def test_an_interval_is_judged_by_its_width_whatever_the_random_numbers(shift):
     def interval(values, resamples, seed, tails=(2.5, 97.5)):
         rng = np.random.default_rng(shift + seed)
         return np.percentile(rng.choice(values, (resamples, len(values))).mean(axis=1), tails)
 
-    for shift in range(100, 110):
-        assert checks.check_bootstrap(interval)
-        assert not checks.check_bootstrap(lambda *given: interval(*given, tails=(5, 95)))
+    assert checks.check_bootstrap(interval)
+    assert not checks.check_bootstrap(lambda *given: interval(*given, tails=(5, 95)))
