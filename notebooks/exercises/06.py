@@ -5,14 +5,14 @@
 # %% exercise Which modes fit 16 GB? | difficulty 1 | 10 minutes
 # Write `training_gb(frozen, trained, working_gb)` in GB of 1e9 bytes.
 # Frozen parameters take 2 bytes each. A trained one is kept in fp32, and so are its gradient and AdamW's two moments.
-# Then put into `fitting` the modes that fit a GPU of 16 GB, for a language model of the size of Llama-2-7b and Swin-B
-# (rounded; what is working memory here was estimated for small batches):
+# Then put into `fitting` the modes that fit a GPU of 16 GB, for Llama-2-7b and Swin-B. The working memory is what
+# `training_memory` of `r2gen_lib.model.memory` estimates on CUDA for two reports of 60 tokens, the runtime included:
 #
 # | mode | frozen | trained | working GB |
 # |---|---:|---:|---:|
-# | shallow | 6.827e9 | 4.2e6 | 1.4 |
-# | delta | 6.827e9 | 5.0e6 | 3.1 |
-# | deep | 6.740e9 | 91e6 | 3.4 |
+# | shallow | 6.825e9 | 4.2e6 | 1.8 |
+# | delta | 6.825e9 | 5.0e6 | 2.4 |
+# | deep | 6.738e9 | 91e6 | 2.7 |
 
 # %% hint
 # A trained parameter is four numbers of 4 bytes: weight, gradient, first and second moment.
@@ -36,7 +36,8 @@ fitting = {"shallow"}
 
 # %% explanation
 # The frozen part alone takes 13.7 GB; what trains takes 0.07, 0.08 and 1.5 GB. So it is the working memory that decides
-# about delta: gradients have to pass through the encoder, whose activations are kept. `r2gen parameters` estimates it.
+# about delta: gradients pass through the encoder, too, whose activations are kept. One report at a time would fit. These
+# are estimates: `r2gen parameters --preset iu_xray` prints them for the preset's batch, and counts the encoder in fp32.
 
 # %% wrong What is frozen has no gradient and no moments
 def training_gb(frozen, trained, working_gb):
@@ -52,7 +53,7 @@ def training_gb(frozen, trained, working_gb):
 
 fitting = {"shallow"}
 
-# %% wrong delta needs 16.8 GB by your own function
+# %% wrong delta needs 16.1 GB by your own function
 def training_gb(frozen, trained, working_gb):
     return (2 * frozen + 16 * trained) / 1e9 + working_gb
 
