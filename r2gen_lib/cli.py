@@ -22,6 +22,7 @@ from r2gen_lib import (
     counterfactual_command,
     demo,
     doctor_command,
+    exercises_command,
     labels_command,
     ledger_command,
     website,
@@ -365,6 +366,7 @@ _COMMANDS = (
     ),
     ("ledger", ledger_command.run, "print published scores, others' reruns and ours", ledger_command.options),
     ("labels", labels_command.run, "read 14 observations from a report, by rules", labels_command.options),
+    ("exercises", exercises_command.run, "write the notebooks' exercises and solutions", exercises_command.options),
     ("generate", _generate, "write a report for each picture", _generate_options),
     ("demo", demo.run, "serve a page on this machine: a picture in, a report out", demo.options),
 )

@@ -37,3 +37,11 @@ class JavaError(R2GenError):
 
 class PrivacyError(R2GenError):
     """A notebook shows something of studies that are under a data use agreement."""
+
+
+class ExerciseError(R2GenError):
+    """A master of exercises cannot be read, or does not fit its notebook."""
+
+
+class CheckFailed(R2GenError):
+    """An exercise's check was called with ``strict=True`` and the answer is not right yet."""

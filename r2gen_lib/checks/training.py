@@ -1,0 +1,140 @@
+"""Checks of notebook 03: which positions count, gradients added up, and what is frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from r2gen_lib.checks.core import Wrong, ask, close, described, exercise
+from r2gen_lib.model.alignment import IGNORE
+
+
+@exercise("03.1", "The mask")
+def check_report_loss_mask(report_loss_mask: Callable[[int, int, int], list[bool]]) -> str:
+    """``report_loss_mask(prompt_length, report_length, padded_length)``: one flag a prediction."""
+    for prompt, report, padded in ((5, 4, 11), (3, 1, 4), (2, 3, 5), (4, 2, 12)):
+        expected = [prompt - 1 <= i < prompt + report - 1 for i in range(padded - 1)]
+        found = ask(report_loss_mask, prompt, report, padded)
+        found = [bool(flag) for flag in found]
+        if found == expected:
+            continue
+        places, wanted = ([i for i, flag in enumerate(flags) if flag] for flags in (found, expected))
+        if len(found) != len(expected):
+            slip = "The last position predicts nothing: there is one flag less than there are positions."
+        elif not places:
+            slip = "Nothing counts yet."
+        elif places == [i + 1 for i in wanted] or (places and places[0] == prompt):
+            slip = "Off by one: the report's first token is predicted by the position before it, the prompt's last."
+        elif places == wanted[:-1]:
+            slip = "The last token is missing: it ends the report (</s>), and the model has to learn to stop."
+        elif places[-1] >= prompt + report - 1:
+            slip = "Padding is counted in the loss: nothing is to be learnt from it."
+        else:
+            slip = "The prompt is not to be learnt: only predictions of report tokens count."
+        raise Wrong(
+            f"report_loss_mask({prompt}, {report}, {padded}) marks {places} of {len(found)} predictions, "
+            f"expected {wanted} of {len(expected)}. {slip}"
+        )
+    return "the prompt's last position counts, the report's end is learnt, padding and the prompt are not."
+
+
+@exercise("03.2", "A big batch in parts")
+def check_accumulate(accumulate: Callable[[nn.Module, list[tuple[Tensor, Tensor]]], float]) -> str:
+    """``accumulate(model, parts)``: gradients and loss of the whole batch, one part after the other."""
+    generator = torch.Generator().manual_seed(0)
+    for lengths in ((4, 4), (2, 6), (1, 7, 3)):
+        parts = [_part(length, generator) for length in lengths]
+        expected, whole = _whole(parts)
+        model = _model()
+        loss = ask(accumulate, model, parts, shown=f"parts of {lengths} tokens")
+        if not isinstance(loss, float) and getattr(loss, "numel", lambda: 0)() != 1:
+            raise Wrong(f"accumulate gave {described(loss)}, expected the loss of the whole batch as one number.")
+        if model.weight.grad is None:
+            raise Wrong("the model has no gradient: call backward() on the loss of each part.")
+        gradient, size = model.weight.grad, whole.norm().item()
+        if not close(gradient, whole):
+            slip = _gradient_slip(gradient, parts)
+            raise Wrong(
+                f"with parts of {lengths} tokens the gradient's norm is {gradient.norm():.4f}, "
+                f"expected {size:.4f}. {slip}"
+            )
+        if not close(float(loss), expected):
+            raise Wrong(
+                f"the gradient is right, but the loss is {float(loss):.4f}, expected {expected:.4f}: "
+                "the sum of all token losses divided by all tokens that count."
+            )
+    return "loss and gradient are those of the whole batch, whatever the lengths of its parts."
+
+
+def _part(length: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    inputs = torch.randn(length + 1, 4, generator=generator)
+    labels = torch.randint(0, 3, (length + 1,), generator=generator)
+    labels[-1] = IGNORE  # padding
+    return inputs, labels
+
+
+def _model() -> nn.Linear:
+    torch.manual_seed(0)
+    return nn.Linear(4, 3)
+
+
+def _whole(parts: list[tuple[Tensor, Tensor]], reduction: str = "mean") -> tuple[float, Tensor]:
+    model = _model()
+    inputs, labels = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+    loss = functional.cross_entropy(model(inputs), labels, ignore_index=IGNORE, reduction=reduction)
+    loss.backward()
+    return loss.item(), model.weight.grad
+
+
+def _gradient_slip(gradient: Tensor, parts: list[tuple[Tensor, Tensor]]) -> str:
+    each = [_whole([part])[1] for part in parts]
+    counted, length = (sum(map(size, parts)) for size in (lambda p: int((p[1] != IGNORE).sum()), lambda p: len(p[1])))
+    shares = [(_part_tokens(part) / counted) for part in parts]
+    slips = [
+        (sum(each) / len(each), "This is the mean of the parts' means: a token of a short part counts for more."),
+        (sum(each), "The parts' mean losses were added and not divided: each part counts as a whole batch."),
+        (each[-1], "Only the last part counts: zero_grad() between the parts throws the others away."),
+        (each[-1] * shares[-1], "Only the last part counts: zero_grad() between the parts throws the others away."),
+        (_whole(parts, "sum")[1], "The sum of the losses was not divided by the number of tokens."),
+        (_whole(parts, "sum")[1] / length, f"Padding was counted: labels of {IGNORE} are no tokens."),
+    ]
+    return next(
+        (text for value, text in slips if close(gradient, value)), "Weigh each part by its share of the tokens."
+    )
+
+
+def _part_tokens(part: tuple[Tensor, Tensor]) -> int:
+    return int((part[1] != IGNORE).sum())
+
+
+@exercise("03.3", "Prove it frozen, twice")
+def check_frozen(by_parameters: Callable[[nn.Module], bool], by_optimizer: Callable[..., bool]) -> str:
+    """``by_parameters(language)`` and ``by_optimizer(language, optimizer)``: True where nothing of it can change."""
+    frozen = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)).requires_grad_(False)
+    leaky = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)).requires_grad_(False)
+    leaky[1].bias.requires_grad_(True)
+    mapper = nn.Linear(2, 2)
+    for module, expected, what in (
+        (frozen, True, "a model whose parameters all have requires_grad=False"),
+        (leaky, False, "a model of which one bias has requires_grad=True (`all` is not `any`)"),
+        (mapper, False, "a model that is trained as a whole"),
+    ):
+        if bool(found := ask(by_parameters, module, shown="a small model")) != expected:
+            raise Wrong(f"by_parameters gave {bool(found)} for {what}, expected {expected}.")
+    twin = nn.Linear(2, 2)
+    twin.load_state_dict(frozen[0].state_dict())
+    sgd = torch.optim.SGD
+    second = sgd([{"params": mapper.parameters()}, {"params": [frozen[0].weight], "lr": 0.1}], lr=0.1)
+    for optimizer, expected, what in (
+        (sgd(mapper.parameters(), lr=0.1), True, "an optimiser that holds the mapper alone"),
+        (sgd([*mapper.parameters(), frozen[1].bias], lr=0.1), False, "an optimiser that holds one bias of the model"),
+        (second, False, "an optimiser that holds a weight of the model in its *second* parameter group"),
+        (sgd(twin.parameters(), lr=0.1), True,
+         "an optimiser that holds other tensors of equal numbers: compare identity (`is`, `id`), not values"),
+    ):  # fmt: skip
+        if bool(found := ask(by_optimizer, frozen, optimizer, shown="a small model, an optimiser")) != expected:
+            raise Wrong(f"by_optimizer gave {bool(found)} for {what}, expected {expected}.")
+    return "both proofs hold, and both would have caught a leak."
