@@ -46,7 +46,10 @@ ROWS = {
     "no warm-up": Row("whether the first ten steps matter", dict(warmup_steps=0)),
     "batch 8": Row("half as many steps of twice the size: as many studies", dict(batch_size=8), times=0.5),
     "no clipping": Row("whether the gradient's norm must be held", dict(clip_norm=None)),
-    "no token bias": Row("the paper's mapper: one bias for all tokens", system=dict(visual_token_bias=False)),
+    "rank 0": Row("one projection for all tokens, a bias each", system=dict(visual_token_rank=0)),
+    "the paper's mapper": Row(
+        "one projection and one bias for all tokens", system=dict(visual_token_rank=0, visual_token_bias=False)
+    ),
     "49 tokens": Row("every token of the encoder", system=dict(visual_token_pool=None)),
 }
 

@@ -38,4 +38,5 @@ def with_original_behaviour(preset: str | Preset) -> Preset:
         lora=replace(preset.lora, query_value=True),
         visual_token_pool=None,
         visual_token_bias=False,
+        visual_token_rank=0,
     )

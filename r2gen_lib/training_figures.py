@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
+from r2gen_lib.errors import DataError
 from r2gen_lib.figures import KINDS
 
 _FROZEN, _TRAINED = "#cfe3f2", "#f6c9a8"  # as in the drawing of the system
@@ -72,6 +73,33 @@ def token_losses(tokens: Sequence[str], losses: Mapping[str, Sequence[float]], t
     ax.set_title(title, loc="left")
     ax.margins(x=0.01)
     figure.legend(loc="outside upper right", ncols=len(losses))
+    return figure
+
+
+def recipe_curves(sweep: pd.DataFrame, rows: Mapping[str, str], title: str = "") -> Figure:
+    """Held-out loss against the studies seen, a line a recipe, its name at its end; dashed: shuffled pictures.
+
+    Args:
+        sweep: columns ``row``, ``studies``, ``held_out_loss`` and ``shuffled_loss`` (data/convergence.csv).
+        rows: a recipe of ``sweep`` -> the words for it.
+        title: over the figure.
+
+    Raises:
+        DataError: ``sweep`` has no such recipe.
+    """
+    figure, ax = plt.subplots(figsize=(8.4, 4.0), layout="constrained")
+    for i, (name, words) in enumerate(rows.items()):
+        curve = sweep[sweep["row"] == name]
+        if curve.empty:
+            raise DataError(f"recipe_curves: no recipe {name!r}; the table has {', '.join(sweep['row'].unique())}.")
+        colour, marker = _MODES[i % len(_MODES)], "os^D"[i % 4]
+        ax.plot(curve["studies"], curve["held_out_loss"], color=colour, marker=marker, label=words)
+        ax.plot(curve["studies"], curve["shuffled_loss"], color=colour, linestyle="--", linewidth=1, alpha=0.7)
+    ax.plot([], [], color=_INK, linestyle="--", linewidth=1, label="the same with shuffled pictures")
+    ax.set(xlabel="studies seen", ylabel="held-out loss (nats a token)")
+    ax.set_title(title, loc="left")
+    ax.grid(alpha=0.3)
+    figure.legend(loc="outside right upper", fontsize=9)
     return figure
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from r2gen_lib import training_figures as figures
+from r2gen_lib.errors import DataError
 from r2gen_lib.figures import show
 
 
@@ -92,3 +93,13 @@ def test_a_title_of_two_lines_is_shown_whole():
 def test_interval_plot_writes_value_and_interval():
     figure = figures.interval_plot({"model": (0.3, 0.25, 0.35), "difference": (0.01, -0.01, 0.03)})
     assert texts_of(figure) == ["0.300 [0.250, 0.350]", "0.010 [-0.010, 0.030]"]
+
+
+def test_recipe_curves_has_two_lines_a_recipe_and_names_what_is_missing():
+    table = {"row": ["a", "a", "b", "b"], "studies": [0, 4, 0, 8], "held_out_loss": [4, 3, 4, 3.5]}
+    sweep = pd.DataFrame({**table, "shuffled_loss": [4, 3.1, 4, 3.6]})
+    ax = figures.recipe_curves(sweep, {"a": "slow", "b": "fast"}).axes[0]
+    drawn = [line for line in ax.lines if len(line.get_xdata())]
+    assert len(drawn) == 4 and list(drawn[2].get_xdata()) == [0, 8] and list(drawn[1].get_ydata()) == [4, 3.1]
+    with pytest.raises(DataError, match="no recipe 'c'; the table has a, b"):
+        figures.recipe_curves(sweep, {"c": "gone"})

@@ -19,7 +19,7 @@ IGNORE = -100  # the label of a position that has no loss
 
 
 class VisualMapper(nn.Module):
-    """``Linear(D_v -> D_lm)`` then ``LayerNorm(D_lm)``: all that shallow mode trains.
+    """``Linear(D_v -> D_lm)`` then ``LayerNorm(D_lm)``: all that shallow mode trains, and two additions of ours.
 
     Args:
         start_gain: what the LayerNorm's gain starts at. 1 is the paper's; the standard deviation of the
@@ -28,8 +28,12 @@ class VisualMapper(nn.Module):
         token_bias: how many tokens have a learned vector of their own, added last and starting at 0; must be the
             number of tokens passed on. 0, as in the paper: none. The projection's bias is the same for every token,
             so that without these the mapper can only say "write a report" sixteen times in the same words.
+        token_rank: rank of a projection that each of these tokens has of its own, added to the common one before the
+            norm: ``B_j A x``, with one ``A (rank, D_v)`` for all and ``B_j (D_lm, rank)`` starting at 0, as in LoRA. A
+            bright spot at the heart and one at the lung's base then become different words. 0, as in the paper: none.
 
-    Source: arXiv 2309.09812, section 2.1; ``token_bias`` is ours, as in prompt tuning (Lester et al. 2021).
+    Source: arXiv 2309.09812, section 2.1; ``token_bias`` is ours, as in prompt tuning (Lester et al. 2021), and so is
+    ``token_rank``.
     """
 
     def __init__(
@@ -39,6 +43,7 @@ class VisualMapper(nn.Module):
         start_gain: float = 1.0,
         pool: int | None = None,
         token_bias: int = 0,
+        token_rank: int = 0,
     ) -> None:
         super().__init__()
         self.proj = nn.Linear(vision_width, language_width)
@@ -46,10 +51,18 @@ class VisualMapper(nn.Module):
         nn.init.constant_(self.norm.weight, start_gain)
         self.pool = pool
         self.token_bias = nn.Parameter(torch.zeros(token_bias, language_width)) if token_bias else None
+        if token_rank and not token_bias:
+            raise R2GenError("VisualMapper: token_rank needs token_bias, the number of tokens that are told apart.")
+        self.down = nn.Linear(vision_width, token_rank, bias=False) if token_rank else None
+        self.token_up = nn.Parameter(torch.zeros(token_bias, token_rank, language_width)) if token_rank else None
 
     def forward(self, features: Float[Tensor, "B N D_v"]) -> Float[Tensor, "B M D_lm"]:
         """Visual tokens in the LLM's embedding space; ``M`` is ``N``, or ``pool * pool``."""
-        tokens = self.norm(self.proj(pool_tokens(features, self.pool)))  # (B, M, D_lm)
+        pooled = pool_tokens(features, self.pool)  # (B, M, D_v)
+        projected = self.proj(pooled)  # (B, M, D_lm)
+        if self.down is not None:
+            projected = projected + torch.einsum("bmr,mrd->bmd", self.down(pooled), self.token_up)
+        tokens = self.norm(projected)
         return tokens if self.token_bias is None else tokens + self.token_bias
 
 

@@ -1,9 +1,10 @@
 # ruff: noqa: F722
 """A perfect eye: an encoder's place taken by the truth, so that what the rest can do at best is known.
 
-Its visual tokens are a study's findings, one a token: a row of zeros and ones for name, side, zone and pattern, and the
-severity. Mapper, prompt, language model and training are those of any other encoder. What such a model misses, no
-better eye would have given it; what a model with pictures misses beyond that, its eye or its mapper has lost.
+Each of its visual tokens tells all of a study's findings: a row of zeros and ones for names, sides, zones and patterns,
+and how severe each is. Mapper, prompt, language model and training are those of any other encoder. What such a model
+misses, no better eye would have given it; what a model with pictures misses beyond that, its eye or its mapper has
+lost.
 """
 
 from __future__ import annotations
@@ -17,14 +18,20 @@ from torch import Tensor, nn
 
 from r2gen_lib.config import Preset, VisionConfig
 from r2gen_lib.data.study import Study
-from r2gen_lib.errors import DataError, R2GenError
+from r2gen_lib.errors import R2GenError
 from r2gen_lib.simulation.findings import FINDING_NAMES, PATTERNS, ZONES, Finding
 
 MODEL_NAME = "finding_labels"  # VisionConfig.model_name of a perfect eye
-SLOTS = 16  # as many tokens as the laptop preset shows; the study with the most findings has fewer
+TOKENS = 16  # as many as the laptop preset shows
 
 _SIDES = ("left", "right", "bilateral")
-_COLUMNS = (*FINDING_NAMES, *_SIDES, *ZONES, *PATTERNS, "severity is named", "severity")
+_COLUMNS = (
+    *FINDING_NAMES,
+    *(f"{side} {name}" for name in FINDING_NAMES for side in _SIDES),
+    *ZONES,
+    *PATTERNS,
+    *(f"severity of {name}" for name in FINDING_NAMES),
+)
 
 
 def with_perfect_eye(preset: Preset) -> Preset:
@@ -40,7 +47,7 @@ class PerfectEye(nn.Module):
         super().__init__()
         self.config = config
         self.width = len(_COLUMNS)
-        self.tokens = SLOTS
+        self.tokens = TOKENS
 
     def forward(self, pixel_values: Tensor) -> Tensor:
         """Always raises R2GenError: there is nothing to see without a study."""
@@ -50,24 +57,18 @@ class PerfectEye(nn.Module):
         )
 
     def features(self, studies: Sequence[Study]) -> Float[Tensor, "S N D_v"]:
-        """What is to be seen in each study, a token a finding; a token of zeros where there is none.
-
-        Raises:
-            DataError: a study has more findings than there are tokens.
-        """
-        rows = torch.zeros(len(studies), self.tokens, self.width, dtype=torch.float16)
+        """What is to be seen in each study, the same in every token; zeros where there is nothing."""
+        rows = torch.zeros(len(studies), self.width, dtype=torch.float16)
         for row, study in zip(rows, studies, strict=True):
-            if len(study.findings) > self.tokens:
-                raise DataError(
-                    f"study {study.id}: {len(study.findings)} findings, but a perfect eye has {self.tokens} tokens."
-                )
-            for token, finding in zip(row, study.findings, strict=False):
+            for finding in study.findings:
                 for column, value in _described(finding).items():
-                    token[_COLUMNS.index(column)] = value
-        return rows
+                    row[_COLUMNS.index(column)] = value
+        return rows[:, None].repeat(1, self.tokens, 1)
 
 
 def _described(finding: Finding) -> dict[str, float]:
-    words = [finding.name, finding.side, finding.zone, *finding.pattern]
-    known = dict.fromkeys(filter(None, words), 1.0)
-    return known if finding.severity is None else known | {"severity is named": 1.0, "severity": finding.severity}
+    words = [finding.name, finding.zone, *finding.pattern]
+    if finding.side:
+        words.append(f"{finding.side} {finding.name}")
+    severity = {} if finding.severity is None else {f"severity of {finding.name}": finding.severity}
+    return dict.fromkeys(filter(None, words), 1.0) | severity

@@ -23,7 +23,7 @@ def make_mapper(
     pool = preset.visual_token_pool
     tokens = encoder.tokens if isinstance(encoder, PerfectEye) else None
     count = (pool**2 if pool else tokens or token_count(encoder)) if preset.visual_token_bias else 0
-    return VisualMapper(encoder.width, language_width, start_gain, pool, count)
+    return VisualMapper(encoder.width, language_width, start_gain, pool, count, preset.visual_token_rank)
 
 
 def prepare_mode(encoder: VisionEncoder, mapper: nn.Module, mode: str, lora: LoraConfig) -> None:

@@ -34,6 +34,22 @@ def test_a_tokens_own_bias_tells_places_apart_and_starts_at_nothing():
     assert not torch.allclose(own(features)[:, 0], own(features)[:, 1])
 
 
+def test_a_tokens_own_projection_tells_the_same_sight_at_two_places_apart():
+    features = torch.randn(1, 1, 8).expand(2, 4, 8)
+    torch.manual_seed(0)
+    own = VisualMapper(8, 12, token_bias=4)
+    torch.manual_seed(0)
+    ranked = VisualMapper(8, 12, token_bias=4, token_rank=2)
+    assert torch.equal(ranked(features), own(features))  # it starts as the paper's mapper
+    torch.nn.init.normal_(ranked.token_up)
+    changed = ranked(features)
+    assert not torch.allclose(changed[:, 0], changed[:, 1])
+    by_hand = ranked.proj(features)[:, 1] + ranked.down(features)[:, 1] @ ranked.token_up[1]
+    assert torch.allclose(changed[:, 1], ranked.norm(by_hand) + ranked.token_bias[1], atol=1e-6)
+    with pytest.raises(R2GenError, match="token_rank needs token_bias"):
+        VisualMapper(8, 12, token_rank=2)
+
+
 @pytest.mark.parametrize("tokens, side", [(48, 4), (49, 8), (49, 0)])
 def test_pool_refuses_what_is_no_grid(tokens, side):
     with pytest.raises(R2GenError, match="visual_token_pool"):
