@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=1, help="reports at a time (default 1; the paper's: 8)")
     parser.add_argument("--threads", type=int, default=1, help="torch threads (default 1)")
     parser.add_argument("--out", type=Path, help="JSON file for the results")
-    parser.add_argument("--folder", type=Path, default=None, help="where the temporary 13.5 GB go (default: the system's)")
+    parser.add_argument("--folder", type=Path, help="where the temporary 13.5 GB go (default: the system's)")
     parser.add_argument("--measure-in", type=Path, help=argparse.SUPPRESS)  # a process of one mode, started from here
     args = parser.parse_args()
     if args.measure_in:

@@ -100,9 +100,7 @@ def generation_memory(preset: str | Preset, device: str = "cuda", batch: int | N
 def quantization_saving(preset: Preset, quantization: str) -> int:
     """Bytes that a quantised LLM takes less at the peak than one of 16 bits; the rest of the estimate is the same."""
     plain, packed = (
-        Parts(
-            replace(preset, language=replace(preset.language, dtype="bfloat16", quantization=one)), "shallow", "cuda"
-        )
+        Parts(replace(preset, language=replace(preset.language, dtype="bfloat16", quantization=one)), "shallow", "cuda")
         for one in (None, quantization)
     )
     return plain.weights() - packed.weights() - packed.dequantized()
