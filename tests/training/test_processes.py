@@ -42,10 +42,8 @@ def test_the_command_under_torchrun(tmp_path):
     done = subprocess.run(launch, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("best step") == 1, "one process speaks"
-    assert cli.main([*COMMAND, "--batch", "4", "--out", str(tmp_path / "one")]) == 0
+    assert cli.main([*COMMAND, "--batch", "2", "--accumulate", "2", "--out", str(tmp_path / "one")]) == 0
     one, two = (pd.read_csv(tmp_path / name / "history.csv") for name in ("one", "two"))
     assert one["train_loss"].notna().sum() == 2
-    # In bf16 the order of batches rounds gradients otherwise, and Adam's first steps are as long for small ones as for
-    # large ones; in fp32 (above) the two agree.
-    for column, near in {"train_loss": 0.02, "held_out_loss": 0.1}.items():
-        np.testing.assert_allclose(two[column], one[column], atol=near, err_msg=column)
+    for column in ("train_loss", "held_out_loss"):  # the same batches, so that bf16 rounds alike
+        np.testing.assert_allclose(two[column], one[column], atol=1e-5, err_msg=column)
