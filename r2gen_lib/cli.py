@@ -176,6 +176,10 @@ def _train_options(p: argparse.ArgumentParser) -> None:
         ("val-studies", "held-out studies"),
     ):
         p.add_argument(f"--{name}", type=positive, metavar="N", help=f"{what} (default: the profile's)")
+    words = "studies that go through the model at once, on every process (default: the preset's)"
+    p.add_argument("--batch", type=positive, metavar="N", help=words)
+    words = "batches a step on every process: a large batch in pieces that fit (default: the preset's)"
+    p.add_argument("--accumulate", type=positive, metavar="N", help=words)
 
 
 def _train(args: argparse.Namespace) -> int:
@@ -192,8 +196,8 @@ def _train(args: argparse.Namespace) -> int:
     processes = Processes.launched()  # all have looked at --out before one of them makes it
     given = {"train_steps": args.steps, "train_studies": args.train_studies, "val_studies": args.val_studies}
     preset = with_original_behaviour(args.preset) if args.original_behaviour else get_preset(args.preset)
-    if args.learning_rate is not None:
-        preset = replace(preset, optim=replace(preset.optim, learning_rate=args.learning_rate))
+    optim = {"batch_size": args.batch, "accumulate": args.accumulate, "learning_rate": args.learning_rate}
+    preset = replace(preset, optim=replace(preset.optim, **{name: n for name, n in optim.items() if n is not None}))
     if args.perfect_eye:
         preset = with_perfect_eye(preset)
     profile = replace(get_profile(args.profile), **{name: n for name, n in given.items() if n})

@@ -70,7 +70,7 @@ def training_memory(preset: str | Preset, mode: str, device: str = "cuda") -> Me
         device: "cpu" or "cuda": which dtype and attention the preset's "auto" and "half" become, and the runtime. On
             "cuda" 16 bits are taken for granted where the preset leaves the choice.
     """
-    parts = _Parts(get_preset(preset), mode, device)
+    parts = Parts(get_preset(preset), mode, device)
     trained = [p for p in parts.parameters() if p.requires_grad]
     state = 12 * sum(p.numel() for p in trained)
     with LiveBytes(parts.tensors()) as live:
@@ -91,7 +91,7 @@ def training_memory(preset: str | Preset, mode: str, device: str = "cuda") -> Me
 def generation_memory(preset: str | Preset, device: str = "cuda", batch: int | None = None) -> Memory:
     """Memory at the peak of writing ``batch`` reports (default: ``optim.batch_size``) of ``max_new_tokens``."""
     preset = get_preset(preset)
-    parts = _Parts(preset, "shallow", device)
+    parts = Parts(preset, "shallow", device)
     with LiveBytes(parts.tensors()) as live, torch.no_grad():
         parts.generate(batch or preset.optim.batch_size)
     return Memory(parts.weights(), 0, live.peak + parts.dequantized(), PROCESS_BYTES[device] + KERNEL_BYTES[device])
@@ -100,9 +100,7 @@ def generation_memory(preset: str | Preset, device: str = "cuda", batch: int | N
 def quantization_saving(preset: Preset, quantization: str) -> int:
     """Bytes that a quantised LLM takes less at the peak than one of 16 bits; the rest of the estimate is the same."""
     plain, packed = (
-        _Parts(
-            replace(preset, language=replace(preset.language, dtype="bfloat16", quantization=one)), "shallow", "cuda"
-        )
+        Parts(replace(preset, language=replace(preset.language, dtype="bfloat16", quantization=one)), "shallow", "cuda")
         for one in (None, quantization)
     )
     return plain.weights() - packed.weights() - packed.dequantized()
@@ -121,7 +119,7 @@ def memory_table(preset: str | Preset, device: str = "cuda") -> pd.DataFrame:
     return table
 
 
-class _Parts:
+class Parts:
     """Encoder, mapper and language model of a preset on the meta device, and what ``R2GenGPT`` does with them."""
 
     def __init__(self, preset: Preset, mode: str, device: str) -> None:

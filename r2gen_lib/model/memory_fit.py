@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from r2gen_lib.config import MODES, Preset
 from r2gen_lib.model.low_memory import QUANTIZATIONS
-from r2gen_lib.model.memory import generation_memory, quantization_saving, training_memory
+from r2gen_lib.model.memory import Parts, generation_memory, quantization_saving, training_memory
 
 MARGIN = 0.1  # of the device's memory is left free: estimates are not exact, and other processes want some
 LARGEST = 256
@@ -41,6 +41,34 @@ def fitting_settings(preset: Preset, gigabytes: float, device: str = "cuda") -> 
             batches = (_largest(limit + less, totals) for totals in (training, generation[width]))
             rows.append((mode, name, "yes" if checkpointing else "no", *batches))
     return pd.DataFrame(rows, columns=_COLUMNS).sort_values(list(_COLUMNS[:3]), key=_in_order, ignore_index=True)
+
+
+def memory_by_part(preset: Preset, device: str = "cuda") -> pd.DataFrame:
+    """GB (1e9 bytes) at the peak of a training step by part, for every mode with its LLM in 16, 8 and 4 bits, and in 4
+    with gradient checkpointing.
+
+    Indexed by (mode, setting); columns weights, state, working, runtime (``Memory``) and total.
+    """
+    packed = {}
+    for quantization in (None, *QUANTIZATIONS):
+        language = replace(preset.language, dtype="bfloat16", quantization=quantization)
+        parts = Parts(replace(preset, language=language), "shallow", device)
+        packed[quantization] = parts.weights(), parts.dequantized()
+    settings = {"16-bit": (None, False), "8-bit": ("8bit", False), "4-bit": ("4bit", False)}
+    settings["4-bit, checkpointing"] = ("4bit", True)
+    rows = {}
+    for mode in MODES:
+        found = {}
+        for checkpointing in (False, True):
+            language = replace(preset.language, dtype="bfloat16", gradient_checkpointing=checkpointing)
+            found[checkpointing] = training_memory(replace(preset, language=language), mode, device)
+        for name, (quantization, checkpointing) in settings.items():
+            memory, (weights, unpacked) = found[checkpointing], packed[quantization]
+            weights += memory.weights - packed[None][0]  # what the mode adds: a LoRA
+            parts = (weights, memory.state, memory.working + unpacked, memory.runtime)
+            rows[mode, name] = [number / 1e9 for number in (*parts, sum(parts))]
+    index = pd.MultiIndex.from_tuples(rows, names=["mode", "setting"])
+    return pd.DataFrame(rows.values(), index, ["weights", "state", "working", "runtime", "total"])
 
 
 def _batched(preset: Preset, batch: int) -> Preset:

@@ -12,10 +12,13 @@ import pandas as pd
 import pytest
 from tiny_system import tiny_studies
 
+from r2gen_lib import cli
+
 SCRIPT = Path(__file__).with_name("two_processes.py")
-pytestmark = pytest.mark.usefixtures("empty_cache")
+COMMAND = ["train", "--profile", "ci", "--steps", "2", "--train-studies", "8", "--val-studies", "2"]
 
 
+@pytest.mark.usefixtures("empty_cache")
 def test_two_processes_as_one(tmp_path):
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     subprocess.run([*launch, SCRIPT, tmp_path / "two", "2"], check=True, timeout=500)
@@ -29,3 +32,18 @@ def test_two_processes_as_one(tmp_path):
     assert all(shares), "a process had nothing to score"
     evaluations = one["held_out_loss"].notna().sum()
     assert Counter(shares[0] + shares[1]) == dict.fromkeys(held_out, evaluations)
+
+
+@pytest.mark.slow
+def test_the_command_under_torchrun(tmp_path):
+    """``r2gen train`` as a user launches it on two GPUs, here on two CPU processes, with the laptop's own models."""
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    launch += ["-m", "r2gen_lib.cli", *COMMAND, "--batch", "2", "--out", tmp_path / "two"]
+    done = subprocess.run(launch, capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("best step") == 1, "one process speaks"
+    assert cli.main([*COMMAND, "--batch", "2", "--accumulate", "2", "--out", str(tmp_path / "one")]) == 0
+    one, two = (pd.read_csv(tmp_path / name / "history.csv") for name in ("one", "two"))
+    assert one["train_loss"].notna().sum() == 2
+    for column in ("train_loss", "held_out_loss"):  # the same batches, so that bf16 rounds alike
+        np.testing.assert_allclose(two[column], one[column], atol=1e-5, err_msg=column)
