@@ -19,7 +19,7 @@ SENTENCES = ("the lungs are clear .", "there is a large effusion on the left .",
 class Stand:
     """Stands in for a trained model: tells three grey levels apart."""
 
-    preset, device = PRESETS["laptop"], torch.device("cpu")
+    preset, device, vision = PRESETS["laptop"], torch.device("cpu"), None
 
     def __init__(self) -> None:
         self.batches: list[int] = []

@@ -34,6 +34,7 @@ def toy_preset() -> Preset:
         decoding=DecodingConfig(num_beams=1, max_new_tokens=8),
         visual_token_pool=None,
         visual_token_bias=False,
+        visual_token_rank=0,
     )
 
 

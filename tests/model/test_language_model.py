@@ -81,7 +81,7 @@ def test_training_changes_the_mapper_and_nothing_else(laptop):
     assert laptop.llm_checksum() == before
     changed = {name for name, p in laptop.named_parameters() if name in tensors and not torch.equal(p, tensors[name])}
     expected = {f"mapper.{part}.{kind}" for part in ("proj", "norm") for kind in ("weight", "bias")}
-    assert changed == expected | {"mapper.token_bias"}
+    assert changed == expected | {"mapper.token_bias", "mapper.token_up", "mapper.down.weight"}
     assert all(p.grad is None for p in laptop.language.parameters())
 
 
