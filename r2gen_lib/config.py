@@ -282,7 +282,7 @@ _LAPTOP = Preset(
     decoding=DecodingConfig(num_beams=3, max_new_tokens=100, repetition_penalty=1.1, no_repeat_ngram_size=6),
     visual_token_pool=4,  # 16 tokens: a third less time a step than 49 (benchmarks/training.py)
     visual_token_bias=True,  # 0.15 nats in the first 100 steps (data/README.md)
-    visual_token_rank=32,  # 0.2 nats in the first 80 steps, and twice what the picture brings (data/README.md)
+    visual_token_rank=32,  # 0.25 nats in the first 120 steps (benchmarks/convergence.py)
 )
 
 _COLAB = Preset(
