@@ -101,7 +101,7 @@ def score_bars(scores: pd.DataFrame, metrics: Sequence[str] | None = None, title
 
     Args:
         scores: one row a system, the first being the model; one column a metric
-            (``evaluation.controls.scores_with_controls``, ``score_systems``).
+            (``evaluation.controls.score_systems``).
         metrics: columns to draw; by default those of the language metrics that are there.
         title: over the figure.
     """

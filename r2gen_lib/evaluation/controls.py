@@ -20,7 +20,7 @@ import pandas as pd
 
 from r2gen_lib.errors import DataError
 from r2gen_lib.evaluation.constant_reports import best_constant_reports, constant_report
-from r2gen_lib.evaluation.language import METRICS, LanguageScorer, check_pairs
+from r2gen_lib.evaluation.language import LanguageScorer, check_pairs
 from r2gen_lib.evaluation.statistics import CONFIDENCE, RESAMPLES, StudyScore, bootstrap_scores
 
 MODEL, CONSTANT, SHUFFLED = "model", "constant report", "shuffled pictures"
@@ -34,7 +34,6 @@ __all__ = [
     "constant_report",
     "distinct_ratio",
     "score_systems",
-    "scores_with_controls",
     "shuffled",
 ]
 
@@ -73,54 +72,6 @@ def distinct_ratio(reports: Iterable[str]) -> float:
     if not texts:
         raise DataError("distinct_ratio: found no report, expected at least one.")
     return len(set(texts)) / len(texts)
-
-
-def scores_with_controls(
-    references: Mapping[str, str],
-    hypotheses: Mapping[str, str],
-    train_reports: Iterable[str],
-    shuffled_hypotheses: Mapping[str, str] | None = None,
-    *,
-    seed: int = 0,
-    timeout: float = 300,
-) -> pd.DataFrame:
-    """The model's scores with both controls beneath them.
-
-    Args:
-        references: study id -> the radiologist's report.
-        hypotheses: study id -> the generated report, for the same ids.
-        train_reports: reports of the training studies; the constant report is chosen among them.
-        shuffled_hypotheses: study id -> the report generated from another study's picture; by default the
-            hypotheses themselves, dealt out anew by ``shuffled(ids, seed)``.
-        seed: of that dealing.
-        timeout: seconds that each Java program may take for one row.
-
-    Returns:
-        Rows ``model``, ``constant report`` and ``shuffled pictures``; columns ``Bleu_1`` .. ``CIDEr``,
-        ``distinct reports`` (distinct / all) and ``empty reports`` (a count). The text of the constant report
-        is in ``frame.attrs["constant report"]``.
-
-    Raises:
-        DataError: ids differ, or there are fewer than two studies to shuffle.
-        JavaError: no Java, it stopped, or took too long.
-    """
-    constant = constant_report(train_reports)
-    if shuffled_hypotheses is None:
-        check_pairs(references, hypotheses)
-        shuffled_hypotheses = {i: hypotheses[other] for i, other in shuffled(references, seed).items()}
-    rows = {
-        MODEL: hypotheses,
-        CONSTANT: dict.fromkeys(references, constant),
-        SHUFFLED: shuffled_hypotheses,
-    }
-    for texts in rows.values():
-        check_pairs(references, texts)
-    with LanguageScorer(timeout) as scorer:
-        scores = {name: scorer.study_scores(references, texts) for name, texts in rows.items()}
-    values = {name: {one.name: one.value() for one in row} for name, row in scores.items()}
-    frame = pd.DataFrame.from_dict(values, orient="index", columns=list(METRICS)).join(_counted(rows))
-    frame.attrs[CONSTANT] = constant
-    return frame
 
 
 def score_systems(

@@ -15,7 +15,6 @@ from r2gen_lib.evaluation.controls import (
     constant_report,
     distinct_ratio,
     score_systems,
-    scores_with_controls,
     shuffled,
 )
 from r2gen_lib.evaluation.language import METRICS
@@ -86,13 +85,14 @@ def test_distinct_ratio():
 
 
 def test_the_table_puts_controls_beneath_the_model(studies, shared_meteor):
-    train = reports(studies, "train").values()
+    train = list(reports(studies, "train").values())
     references = reports(studies, "val", 60)
     hypotheses = {i: text.split(". ")[0] + "." for i, text in references.items()}
-    table = scores_with_controls(references, hypotheses, train)
+    wrong = {i: hypotheses[other] for i, other in shuffled(references).items()}
+    systems = {"model": hypotheses, "shuffled pictures": wrong}
+    table = score_systems(references, systems, train, search_constants=False)
     assert list(table.index) == ["model", "constant report", "shuffled pictures"]
-    assert list(table.columns) == [*METRICS, "distinct reports", "empty reports"]
-    assert table.attrs["constant report"] == constant_report(train)
+    assert table.attrs["constant reports"]["Bleu_4"] == constant_report(train)
     assert table.loc["constant report", "distinct reports"] == pytest.approx(1 / 60)
     assert table.loc["model", "distinct reports"] == table.loc["shuffled pictures", "distinct reports"]
     assert (table.loc["model", list(METRICS[4:])] > table.loc["shuffled pictures", list(METRICS[4:])]).all()
@@ -101,20 +101,19 @@ def test_the_table_puts_controls_beneath_the_model(studies, shared_meteor):
     assert table.loc["constant report", "Bleu_4"] > 0.1
 
 
-def test_the_table_takes_reports_of_shuffled_pictures_and_counts_empty_ones(shared_meteor):
+def test_the_table_counts_empty_reports(shared_meteor):
     references = {"a": "The heart is large.", "b": "The lungs are clear.", "c": "There is an effusion."}
-    table = scores_with_controls(
-        references, {**references, "c": ""}, ["The heart is normal."], {"a": "", "b": "", "c": "Clear lungs."}
-    )
+    systems = {"model": {**references, "c": ""}, "shuffled pictures": {"a": "", "b": "", "c": "Clear lungs."}}
+    table = score_systems(references, systems, ["The heart is normal."], search_constants=False)
     assert table["empty reports"].tolist() == [1, 0, 2]
     assert table.loc["model", "Bleu_1"] > table.loc["constant report", "Bleu_1"]
 
 
 def test_differing_ids_are_refused_before_anything_runs():
-    with pytest.raises(DataError, match=r"1 have no hypothesis \(b\)"):
-        scores_with_controls({"a": "x", "b": "y"}, {"a": "x"}, ["x"])
-    with pytest.raises(DataError, match=r"1 have no hypothesis \(b\)"):
-        scores_with_controls({"a": "x", "b": "y"}, {"a": "x", "b": "y"}, ["x"], {"a": "x"})
+    references = {"a": "x", "b": "y"}
+    for systems in ({"model": {"a": "x"}}, {"model": references, "shuffled pictures": {"a": "x"}}):
+        with pytest.raises(DataError, match=r"1 have no hypothesis \(b\)"):
+            score_systems(references, systems, ["x"])
 
 
 def test_each_scores_constant_report_is_the_best_of_those_tried(studies, scorer):
