@@ -30,7 +30,7 @@ def reports(pictures, **decoding):
 # `model.preset.decoding` lists what can be changed. Two of the fields speak of repetition.
 
 # %% hint
-# A penalty of 1.0 multiplies nothing, an n-gram size of 0 forbids nothing. `min_new_tokens=80, max_new_tokens=80` makes
+# A penalty of 1.0 multiplies nothing, an n-gram size of 0 forbids nothing. `min_new_tokens=160, max_new_tokens=160` makes
 # the report exactly so long.
 
 # %% stub repetition_penalty is the preset's 1.1
@@ -43,7 +43,7 @@ print(report)
 checks.check_repetition(options, report, why);
 
 # %% solution
-options = dict(num_beams=1, repetition_penalty=1.0, no_repeat_ngram_size=0, min_new_tokens=80, max_new_tokens=80)
+options = dict(num_beams=1, repetition_penalty=1.0, no_repeat_ngram_size=0, min_new_tokens=160, max_new_tokens=160)
 why = "It reads its own words: a sentence that stands there is likely to come again, and each copy makes it likelier."
 
 # %% explanation
