@@ -42,7 +42,7 @@ WRITTEN = ("The heart is enlarged. No effusion. <b>bold & bright</b>", "The lung
 class Writer:
     """Stands in for a trained model: one of two reports, by the brightness of the picture."""
 
-    preset, device, mode = TINY, torch.device("cpu"), "shallow"
+    preset, device, mode, vision = TINY, torch.device("cpu"), "shallow", None
     tokenizer = tiny_language().tokenizer
 
     def generate(self, pixel_values: torch.Tensor, **decoding) -> list[str]:
