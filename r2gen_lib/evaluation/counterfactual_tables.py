@@ -123,13 +123,14 @@ def format_table(table: pd.DataFrame) -> str:
 def format_stages(table: pd.DataFrame) -> str:
     """The table of ``stages`` for a terminal."""
     heads = "".join(f"{stage:22s}" for stage in ("eye", "likelihood", "report"))
-    lines = [f"{'put in':20s}{'pairs':>6s}  {heads}lost at eye / before words / writing"]
+    lines = [f"{'put in':20s}{'pairs':>6s}  {heads}lost at"]
     for finding, row in table.iterrows():
         cells = "".join(f"{_cell(row, stage):22s}" for stage in ("eye", "likelihood", "report"))
         lost = [row[f"lost {where}"] for where in ("at the eye", "before the words", "in writing")]
         counts = " / ".join("?" if np.isnan(n) else str(int(n)) for n in lost)
         lines.append(f"{finding:20s}{int(row.pairs):6d}  {cells}{counts}")
     lines.append(f"eye, likelihood: above {QUIET:.0%} of the pictures without it. report: the label flips.")
+    lines.append("lost at: eye / before the words / in writing.")
     return "\n".join(lines)
 
 

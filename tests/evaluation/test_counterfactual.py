@@ -191,7 +191,7 @@ def test_the_command_prints_tables_and_keeps_everything(tmp_path, monkeypatch, c
     )
     printed = capsys.readouterr().out
     assert "checkpoint tiny, 2 normal test patients" in printed and "simulated" in printed
-    assert "another exposure" in printed and "lost at eye" in printed and "points at" in printed
+    assert "another exposure" in printed and "lost at: eye" in printed and "points at" in printed
     table = pd.read_csv(out / "counterfactual.csv", index_col=["finding", "change"])
     assert table.loc[("Pleural Effusion", "put in"), "pairs"] == 2
     assert {"pairs.csv", "stages.csv", "pointing.csv", "pairs.png", "pointing.png"} <= {p.name for p in out.iterdir()}
