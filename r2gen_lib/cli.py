@@ -228,9 +228,9 @@ def _evaluate_options(p: argparse.ArgumentParser) -> None:
         "all (default): the nearest neighbour encodes all training pictures, drawn first if they are simulated, and "
     )
     words += "each score's best constant report is searched (minutes, once); quick: neither"
+    p.add_argument("--controls", default="all", choices=("all", "quick"), help=words)
     words = "a checkpoint of r2gen train --perfect-eye, as the ceiling (default: none)"
     p.add_argument("--perfect-eye", metavar="FOLDER", help=words)
-    p.add_argument("--controls", default="all", choices=("all", "quick"), help=words)
     words = "ptb (default): words as the COCO evaluation; none: split at blanks, as the public R2GenGPT code"
     p.add_argument("--tokenizer", default="ptb", choices=("ptb", "none"), help=words)
     words = "cut references to N tokens of the language model before scoring, as that code does (default: whole)"

@@ -56,6 +56,14 @@ def test_every_command_has_help(command, capsys):
     assert f"usage: r2gen {command}" in capsys.readouterr().out
 
 
+def test_help_of_evaluate_says_what_each_control_costs(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["evaluate", "--help"])
+    words = " ".join(capsys.readouterr().out.split())
+    assert "--controls {all,quick} all (default): the nearest neighbour encodes all training pictures" in words
+    assert "--perfect-eye FOLDER a checkpoint of r2gen train --perfect-eye" in words
+
+
 def test_help_is_quick_and_loads_no_torch():
     code = "import sys; from r2gen_lib import cli; cli.parser().format_help(); print('torch' in sys.modules)"
     started = time.perf_counter()
