@@ -100,7 +100,7 @@ def train(model: R2GenGPT, pixels: torch.Tensor, features: torch.Tensor | None) 
 
 
 def resident(field: str) -> int:
-    """Bytes: ``VmRSS``, what is resident now, or ``VmHWM``, the most there was."""
+    """Bytes of a field of the process's status: ``VmRSS``, what is resident now, ``VmHWM``, the most there was, ..."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(field + ":"):
             return int(line.split()[1]) * 1024

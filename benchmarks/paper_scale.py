@@ -35,6 +35,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 import transformers
+from memory import resident  # benchmarks/memory.py, beside this file
 from torch import nn
 from transformers import GenerationConfig, PreTrainedTokenizerFast
 
@@ -237,7 +238,7 @@ class Resident(threading.Thread):
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
-        self.libraries = _status("RssFile")  # before the weights are mapped
+        self.libraries = resident("RssFile")  # before the weights are mapped
         self.done = threading.Event()
         self.forget()
 
@@ -249,7 +250,7 @@ class Resident(threading.Thread):
 
     def run(self) -> None:
         while not self.done.wait(0.02):
-            self.peak = max(self.peak, _status("RssAnon") + self.libraries)
+            self.peak = max(self.peak, resident("RssAnon") + self.libraries)
 
     def __enter__(self) -> Resident:
         self.start()
@@ -258,13 +259,6 @@ class Resident(threading.Thread):
     def __exit__(self, *error: object) -> None:
         self.done.set()
         self.join()
-
-
-def _status(field: str) -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(field + ":"):
-            return int(line.split()[1]) * 1024
-    raise SystemExit(f"/proc/self/status has no {field}: this benchmark needs Linux.")
 
 
 if __name__ == "__main__":

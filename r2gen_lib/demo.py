@@ -128,13 +128,9 @@ def written(model: R2GenGPT, grey: np.ndarray, **decoding: Any) -> Iterator[str]
         grey: uint8 ``(H, W)``, a frontal radiograph.
         decoding: as ``decoding_of`` gives it.
     """
-    import torch
+    from r2gen_lib.training.feature_cache import picture_pixels
 
-    from r2gen_lib.data.images import to_pixel_values
-
-    vision = model.preset.vision
-    pixels = to_pixel_values(grey, vision.image_size, vision.mean, vision.std, vision.fit)  # (3, S, S)
-    pixel_values = torch.from_numpy(pixels)[None, None].to(model.device)  # (1, 1, 3, S, S)
+    pixel_values = picture_pixels(model, [grey]).to(model.device)  # (1, 1, 3, S, S)
     if decoding.get("num_beams", 1) > 1:
         yield model.generate(pixel_values, **decoding)[0]
         return

@@ -13,7 +13,7 @@ import torch
 from tqdm import tqdm
 
 from r2gen_lib.data.dataset import ReportDataset, report_loader
-from r2gen_lib.data.images import load_grey, to_pixel_values
+from r2gen_lib.data.images import load_grey
 from r2gen_lib.errors import DataError, ImageError
 from r2gen_lib.evaluation.clinical import clinical_study_scores
 from r2gen_lib.evaluation.controls import (
@@ -32,7 +32,7 @@ from r2gen_lib.evaluation.run_facts import environment_facts, model_facts
 from r2gen_lib.evaluation.score_table import scores_as_json
 from r2gen_lib.files import atomic_write
 from r2gen_lib.model.perfect_eye import PerfectEye
-from r2gen_lib.training.feature_cache import encode_studies
+from r2gen_lib.training.feature_cache import encode_studies, picture_pixels
 
 if TYPE_CHECKING:
     from r2gen_lib.data.study import Study
@@ -104,10 +104,8 @@ def describe_pictures(
     model: R2GenGPT, pictures: Mapping[Path, np.ndarray], **decoding: Any
 ) -> Iterator[tuple[Path, str]]:
     """(path, report) for each picture, one after the other; every picture is a study of its own."""
-    vision = model.preset.vision
     for path, grey in pictures.items():
-        pixels = to_pixel_values(grey, vision.image_size, vision.mean, vision.std, vision.fit)  # (3, S, S)
-        pixel_values = torch.from_numpy(pixels)[None, None].to(model.device)  # (1, 1, 3, S, S)
+        pixel_values = picture_pixels(model, [grey]).to(model.device)
         yield path, model.generate(pixel_values, **decoding)[0]
 
 

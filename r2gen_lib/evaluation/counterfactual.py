@@ -21,7 +21,6 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from r2gen_lib.assets import repository_data
-from r2gen_lib.data.images import to_pixel_values
 from r2gen_lib.evaluation.clinical_phrases import OBSERVATIONS
 from r2gen_lib.evaluation.clinical_rules import State, label_reports
 from r2gen_lib.evaluation.counterfactual_cases import Case, covers
@@ -29,6 +28,7 @@ from r2gen_lib.evaluation.counterfactual_pairs import CONTROL, Pair, Shot
 from r2gen_lib.evaluation.likelihood import log_odds
 from r2gen_lib.model.checkpoint import load_strictly, read_tensors
 from r2gen_lib.simulation.findings import FINDING_NAMES
+from r2gen_lib.training.feature_cache import picture_pixels
 from r2gen_lib.training.pretrain_vision import picture_logits
 
 if TYPE_CHECKING:
@@ -104,13 +104,6 @@ def _unseen(control: Pair, cases: Sequence[Case]) -> list[Case]:
     return [case for case in cases if not any(covers(finding, case) for finding in control.without.findings)]
 
 
-def pixels_of(model: R2GenGPT, pictures: Sequence[np.ndarray]) -> Float[Tensor, "B 1 3 S S"]:
-    """Grey pictures as the model's encoder wants them, one view a study."""
-    vision = model.preset.vision
-    batch = [to_pixel_values(grey, vision.image_size, vision.mean, vision.std, vision.fit) for grey in pictures]
-    return torch.from_numpy(np.stack(batch))[:, None]
-
-
 @torch.no_grad()
 def encode_shots(
     model: R2GenGPT, shots: Sequence[Shot], batch_size: int = 16, progress: bool = True
@@ -120,7 +113,7 @@ def encode_shots(
     with tqdm(total=len(shots), unit="picture", desc="simulating and encoding", disable=not progress) as bar:
         for start in range(0, len(shots), batch_size):
             chunk = shots[start : start + batch_size]
-            parts.append(model.encode(pixels_of(model, [shot.draw().picture for shot in chunk])).float())
+            parts.append(model.encode(picture_pixels(model, [shot.draw().picture for shot in chunk])).float())
             bar.update(len(chunk))
     return torch.cat(parts)
 

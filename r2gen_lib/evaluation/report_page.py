@@ -25,6 +25,7 @@ from r2gen_lib.evaluation.finding_marks import (
 )
 from r2gen_lib.evaluation.page import SHOWN, WITHHELD, flat_settings, write_page
 from r2gen_lib.evaluation.page_pictures import Outline, outlines_of, picture_address
+from r2gen_lib.evaluation.score_table import by_constant_report
 
 if TYPE_CHECKING:
     from r2gen_lib.data.study import Study
@@ -111,7 +112,7 @@ def write_report_page(
     options = options or PageOptions()
     credentialed = any(study.credentialed for study in studies) or bool(settings.get("credentialed"))
     withheld = credentialed and not options.show_credentialed
-    constants = {} if withheld else _grouped(scores.attrs["constant reports"])
+    constants = {} if withheld else by_constant_report(scores.attrs["constant reports"])
     gallery = {} if withheld else _gallery(scores, studies, references, generated, options)
     shown = [picture for cards in gallery.values() for card in cards for picture in card.pictures]
     values = {
@@ -160,14 +161,6 @@ def finding_rows(generated: Mapping[str, str], references: Mapping[str, str]) ->
             for name, row in zip(class_names(14), counts, strict=True)}  # fmt: skip
     return [{"name": name, **row[["precision", "recall", "F1"]].to_dict(), **said.get(name, {})}
             for name, row in table.iterrows()]  # fmt: skip
-
-
-def _grouped(constants: Mapping[str, str]) -> dict[str, list[str]]:
-    """Text -> the scores it is the best constant report for."""
-    groups: dict[str, list[str]] = {}
-    for name, text in constants.items():
-        groups.setdefault(text, []).append(name)
-    return groups
 
 
 def _omitted(scores: pd.DataFrame, options: PageOptions, withheld: bool) -> dict[str, str]:

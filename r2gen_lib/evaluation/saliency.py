@@ -19,10 +19,11 @@ from scipy import ndimage
 from torch import Tensor
 
 from r2gen_lib.errors import R2GenError
-from r2gen_lib.evaluation.counterfactual import eye_head, pixels_of
+from r2gen_lib.evaluation.counterfactual import eye_head
 from r2gen_lib.evaluation.counterfactual_cases import Case
 from r2gen_lib.evaluation.likelihood import log_odds
 from r2gen_lib.simulation.findings import FINDING_NAMES
+from r2gen_lib.training.feature_cache import picture_pixels
 
 if TYPE_CHECKING:
     from r2gen_lib.model.r2gengpt import R2GenGPT
@@ -56,7 +57,7 @@ def saliency_maps(
     was_training = model.training
     model.eval()
     try:
-        chunks = pixels_of(model, pictures).to(model.device).split(batch_size)  # of (B, 1, 3, S, S)
+        chunks = picture_pixels(model, pictures).to(model.device).split(batch_size)  # of (B, 1, 3, S, S)
         return np.concatenate([explain[method](model, pixels, case) for pixels in chunks])
     finally:
         model.train(was_training)

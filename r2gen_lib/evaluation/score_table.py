@@ -23,7 +23,7 @@ def format_scores(scores: pd.DataFrame) -> str:
         lines.append(f"[low, high]: {scores.attrs['interval']}. *: not above the interval of")
         marked = {name: scores[f"{name} not above"].iloc[0] for name in names if f"{name} not above" in scores}
         lines += [f"  {name}: {controls}" for name, controls in marked.items() if controls] or ["  (none)"]
-    for text, best_by in _grouped(scores.attrs.get("constant reports", {})).items():
+    for text, best_by in by_constant_report(scores.attrs.get("constant reports", {})).items():
         lines.append(f"{CONSTANT} ({', '.join(best_by)}): {text}")
     lines += [f"left out: {control}: {reason}" for control, reason in scores.attrs.get("omitted", {}).items()]
     return "\n".join(lines)
@@ -39,7 +39,7 @@ def _cell(row: pd.Series, name: str) -> str:
     return f"{value:.3f} [{row[f'{name} low']:.3f}, {row[f'{name} high']:.3f}]{mark}"
 
 
-def _grouped(constants: Mapping[str, str]) -> dict[str, list[str]]:
+def by_constant_report(constants: Mapping[str, str]) -> dict[str, list[str]]:
     """Text -> the scores it is the best constant report for."""
     groups: dict[str, list[str]] = {}
     for name, text in constants.items():

@@ -21,8 +21,7 @@ def make_mapper(
 ) -> VisualMapper:
     """The preset's mapper between an encoder and a language model of that width."""
     pool = preset.visual_token_pool
-    tokens = encoder.tokens if isinstance(encoder, PerfectEye) else None
-    count = (pool**2 if pool else tokens or token_count(encoder)) if preset.visual_token_bias else 0
+    count = (pool**2 if pool else token_count(encoder)) if preset.visual_token_bias else 0
     return VisualMapper(encoder.width, language_width, start_gain, pool, count, preset.visual_token_rank)
 
 

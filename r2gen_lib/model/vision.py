@@ -18,6 +18,7 @@ from r2gen_lib.config import VisionConfig
 from r2gen_lib.errors import AssetError, R2GenError
 from r2gen_lib.model.checkpoint import load_strictly
 from r2gen_lib.model.original import convert_swin
+from r2gen_lib.model.perfect_eye import PerfectEye
 from r2gen_lib.model.stem import ConvolutionalStem
 from r2gen_lib.model.timm_hub import from_hub, hub_tensors
 
@@ -139,8 +140,10 @@ def load_vision_weights(encoder: VisionEncoder, weights: str | Path) -> None:
 
 
 @torch.no_grad()
-def token_count(encoder: VisionEncoder) -> int:
-    """``N``, found by encoding one black picture in eval mode."""
+def token_count(encoder: VisionEncoder | PerfectEye) -> int:
+    """``N``, found by encoding one black picture in eval mode; a perfect eye, which sees none, says it."""
+    if isinstance(encoder, PerfectEye):
+        return encoder.tokens
     side, training = encoder.config.image_size, encoder.training
     parameter = next(encoder.parameters())
     black = torch.zeros(1, 1, 3, side, side, dtype=parameter.dtype, device=parameter.device)

@@ -22,7 +22,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from r2gen_lib.data.dataset import square_view
-from r2gen_lib.data.images import normalise
+from r2gen_lib.data.images import normalise, to_pixel_values
 from r2gen_lib.data.picture_cache import PictureCache
 from r2gen_lib.data.study import Study
 from r2gen_lib.errors import CacheError, R2GenError
@@ -81,6 +81,13 @@ def study_pixels(
     vision = model.preset.vision
     squares = [[square_view(study, v, vision.image_size, vision.fit, cache) for v in vision.views] for study in studies]
     return torch.from_numpy(np.stack([_pixels(model, each) for each in squares]))
+
+
+def picture_pixels(model: R2GenGPT, pictures: Sequence[np.ndarray]) -> Float[Tensor, "B 1 3 S S"]:
+    """Grey pictures (uint8, any shape) as the model's encoder wants them, each a study of one view."""
+    vision = model.preset.vision
+    batch = [to_pixel_values(grey, vision.image_size, vision.mean, vision.std, vision.fit) for grey in pictures]
+    return torch.from_numpy(np.stack(batch))[:, None]
 
 
 def _pixels(model: R2GenGPT, squares: Sequence[np.ndarray]) -> np.ndarray:
