@@ -145,6 +145,11 @@ def cache_argument(model: nn.Module, cache: transformers.Cache) -> dict[str, tra
     return {"cache" if "cache" in accepted else "past_key_values": cache}
 
 
+def cache_of(output: transformers.utils.ModelOutput) -> transformers.Cache | None:
+    """The keys and values a forward pass kept, under transformers' name of 5.24 or the one before; None: it has none."""
+    return output.cache if hasattr(output, "cache") else getattr(output, "past_key_values", None)
+
+
 def _gguf_file(source: str) -> tuple[Path, str] | tuple[None, None]:
     """The GGUF file that ``source`` names, and its SHA-256; nothing if it names something else."""
     if source.startswith("asset:"):

@@ -24,7 +24,7 @@ from transformers.utils import ModelOutput
 from r2gen_lib.config import LanguageConfig, Preset, get_preset
 from r2gen_lib.errors import R2GenError
 from r2gen_lib.model.dry_run import LiveBytes
-from r2gen_lib.model.language import cache_argument, choose_dtype, freeze, language_skeleton
+from r2gen_lib.model.language import cache_argument, cache_of, choose_dtype, freeze, language_skeleton
 from r2gen_lib.model.lora import with_language_lora
 from r2gen_lib.model.low_memory import checkpointed
 from r2gen_lib.model.tuning import make_mapper, parameter_table, prepare_mode, set_training
@@ -190,7 +190,7 @@ class Parts:
             [self._empty(rows, self.before), visual.to(self.dtype), self._empty(rows, self.after)], dim=1
         )
         prompt = prompt.repeat_interleave(beams // rows, dim=0)
-        cache = self._read(prompt).past_key_values
+        cache = cache_of(self._read(prompt))
         for index, layer in enumerate(cache.layers):
             shape = (*layer.keys.shape[:2], new - 1, layer.keys.shape[-1])
             cache.update(*(torch.empty(shape, dtype=self.dtype, device="meta") for _ in "kv"), index)
@@ -212,7 +212,7 @@ class Parts:
     @torch.no_grad()
     def _known(self, rows: int) -> Cache:
         """Keys and values of the words before the picture, one copy a row."""
-        cache = self._read(self._empty(1, self.before)).past_key_values
+        cache = cache_of(self._read(self._empty(1, self.before)))
         cache.batch_repeat_interleave(rows)
         return cache
 

@@ -14,7 +14,7 @@ from transformers import Cache, DynamicCache
 
 from r2gen_lib.errors import R2GenError
 from r2gen_lib.model.alignment import Splice
-from r2gen_lib.model.language import cache_argument
+from r2gen_lib.model.language import cache_argument, cache_of
 from r2gen_lib.model.low_memory import checkpointed
 
 _KEYS_AND_VALUES = {"DynamicLayer", "DynamicSlidingWindowLayer"}  # cache layers that can be copied for every row
@@ -72,7 +72,7 @@ class ReportReader:
         device = self.language.get_input_embeddings().weight.device
         if self.constant and (self._known is None or self._known[0] != device):
             words = torch.tensor([self.before], device=device)
-            cache = getattr(self.language.base_model(input_ids=words, use_cache=True), "past_key_values", None)
+            cache = cache_of(self.language.base_model(input_ids=words, use_cache=True))
             kinds = {type(layer).__name__ for layer in getattr(cache, "layers", ())}
             self.constant = isinstance(cache, DynamicCache) and kinds <= _KEYS_AND_VALUES
             self._known = device, cache
