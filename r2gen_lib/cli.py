@@ -35,6 +35,7 @@ from r2gen_lib.data_commands import (
     download_options,
     draw_simulated,
     positive,
+    share,
     simulate,
     simulate_options,
     studies_of,
@@ -167,6 +168,9 @@ def _train_options(p: argparse.ArgumentParser) -> None:
     words = "a checkpoint of the same preset whose mapper training starts from, such as laptop-shallow (default: none)"
     p.add_argument("--start-from", metavar="FOLDER", help=words)
     p.add_argument("--learning-rate", type=float, metavar="R", help="peak rate of the mapper (default: the preset's)")
+    words = "show studies more often whose reports call an observation present that less than this share of them does, "
+    words += "such as 0.2 (default: each once an epoch)"
+    p.add_argument("--balance", type=share, metavar="F", help=words)
     _profile_option(p)
     p.add_argument("--out", type=Path, help="folder for checkpoint and curve (default: a new one in runs/)")
     p.add_argument("--resume", action="store_true", help="go on from what --out holds")
@@ -174,6 +178,7 @@ def _train_options(p: argparse.ArgumentParser) -> None:
         ("steps", "training steps"),
         ("train-studies", "studies to train on"),
         ("val-studies", "held-out studies"),
+        ("eval-every", "steps between two looks at the held-out studies"),
     ):
         p.add_argument(f"--{name}", type=positive, metavar="N", help=f"{what} (default: the profile's)")
     words = "studies that go through the model at once, on every process (default: the preset's)"
@@ -195,8 +200,10 @@ def _train(args: argparse.Namespace) -> int:
 
     processes = Processes.launched()  # all have looked at --out before one of them makes it
     given = {"train_steps": args.steps, "train_studies": args.train_studies, "val_studies": args.val_studies}
+    given |= {"eval_every": args.eval_every}
     preset = with_original_behaviour(args.preset) if args.original_behaviour else get_preset(args.preset)
     optim = {"batch_size": args.batch, "accumulate": args.accumulate, "learning_rate": args.learning_rate}
+    optim |= {"balance": args.balance}
     preset = replace(preset, optim=replace(preset.optim, **{name: n for name, n in optim.items() if n is not None}))
     if args.perfect_eye:
         preset = with_perfect_eye(preset)

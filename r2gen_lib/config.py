@@ -137,6 +137,8 @@ class OptimConfig:
     ``patience`` is how many evaluations without a better one end the run; None: none do.
     ``non_finite`` is what happens when a loss or a gradient is not a number: "stop", or "skip" the step; more than
     ``max_skipped`` in a row stop too.
+    ``balance`` shows studies more often whose reports call an observation present that less than this share of them
+    does (``r2gen_lib.training.balance``); None, as in the paper: each once an epoch.
     """
 
     learning_rate: float
@@ -159,6 +161,7 @@ class OptimConfig:
     patience: int | None = None
     non_finite: str = "stop"
     max_skipped: int = 5
+    balance: float | None = None
 
 
 @dataclass(frozen=True)
@@ -167,7 +170,8 @@ class Preset:
 
     ``visual_token_pool`` is the side of the token grid the LLM is shown (None: every token; 4 on a 7 x 7 grid: 49 ->
     16). ``visual_token_bias`` gives each of them a learned vector of its own, and ``visual_token_rank`` a projection of
-    its own of that rank (0: none); neither is in the paper, see ``VisualMapper``. ``language_lora`` puts a LoRA on the
+    its own of that rank (0: none), whose output is multiplied by ``visual_token_scale``; none of these is in the paper,
+    see ``VisualMapper``. ``language_lora`` puts a LoRA on the
     language model too, in every mode; None, as in the paper: none.
     """
 
@@ -182,6 +186,7 @@ class Preset:
     visual_token_pool: int | None = None
     visual_token_bias: bool = False
     visual_token_rank: int = 0
+    visual_token_scale: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,13 @@ def draw_simulated(studies: list, views: Sequence[str]) -> bool:
     return bool(simulated)
 
 
+def share(text: str) -> float:
+    """A command line's share of a whole, for argparse: more than 0 and at most 1."""
+    if not 0 < float(text) <= 1:
+        raise argparse.ArgumentTypeError(f"found {text}, expected a number over 0 and at most 1")
+    return float(text)
+
+
 def positive(text: str) -> int:
     number = int(text)
     if number < 1:

@@ -33,10 +33,12 @@ def with_original_behaviour(preset: str | Preset) -> Preset:
             decay_all=True,
             noisy_frozen_encoder=True,
             mask_token_0=True,
+            balance=None,
         ),
         decoding=replace(decoding, min_new_tokens=forced, no_repeat_ngram_size=0, cut_unfinished=False),
         lora=replace(preset.lora, query_value=True),
         visual_token_pool=None,
         visual_token_bias=False,
         visual_token_rank=0,
+        visual_token_scale=1.0,
     )

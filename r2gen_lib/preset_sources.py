@@ -48,6 +48,7 @@ _ANYWHERE = {  # a setting that has the same source in every preset
     "optim.accumulate": "ours: one batch a step; more is for a GPU that holds a smaller one",
     "optim.select_by": "ours: the loss costs seconds; the paper's (BLEU-4 + CIDEr) / 2 costs every report's generation",
     "optim.patience": "ours: none, the cosine needs all of its steps",
+    "optim.balance": "paper: none, every study once an epoch",
     "optim.non_finite": "ours: stop; a loss that is not a number is a mistake until its batch has been looked at",
     "optim.max_skipped": "ours: five in a row are no longer a single bad batch",
 }
@@ -78,6 +79,7 @@ _PAPER = _SWIN_B | {
     "visual_token_pool": "paper: all 49 tokens are shown to the language model",
     "visual_token_bias": "paper: none",
     "visual_token_rank": "paper: none",
+    "visual_token_scale": "paper: none",
 }
 _OURS = {
     "prompt.": "ours: SmolLM2's chat format, with the shortest instruction that names the task",
@@ -114,12 +116,14 @@ SOURCES: Mapping[str, Mapping[str, str]] = {
         "optim.batch_size": "measured: 2.1 GB at most in training (benchmarks/memory.py); 360 steps fit a lesson",
         "optim.epochs": "ours: for the longer run; lessons stop by the profile's steps",
         "visual_token_rank": "measured: 0.25 nats in the first 120 steps (benchmarks/convergence.py; data/README.md)",
+        "visual_token_scale": "ours: none, the projection's output as it is",
         "visual_token_pool": "measured: 16 tokens take a third less time a step than 49 (benchmarks/training.py)",
     },
     "colab": _SWIN_B
     | _OURS
     | {
         "visual_token_rank": "ours: off; a language model of this size follows its tokens without it",
+        "visual_token_scale": "ours: nothing to multiply, with a rank of 0",
         "vision.views": "ours: one picture a study, as in the laptop preset whose data it reads",
         "language.source": "ours: 1.7 billion parameters, Apache-2.0, no gate, the laptop's tokenizer and chat format; "
         "Qwen2-1.5B-Instruct is known to give NaN in fp16 (QwenLM/Qwen3, issue 826)",

@@ -139,12 +139,12 @@ def check_leaks(studies: Iterable[Study]) -> None:
     leaks = {key: splits for key, splits in places.items() if len(set(splits)) > 1}
     if leaks:
         raise DataError(
-            f"{len(leaks)} studies are in more than one split: {_some(leaks)}. "
+            f"studies in more than one split ({len(leaks)}): {_some(leaks)}. "
             "A study may be in one split only: remove it from the others."
         )
     twice = {key: splits for key, splits in places.items() if len(splits) > 1}
     if twice:
-        raise DataError(f"{len(twice)} studies appear more than once: {_some(twice)}. Keep one of each.")
+        raise DataError(f"studies that appear more than once ({len(twice)}): {_some(twice)}. Keep one of each.")
 
 
 def _some(places: Mapping[str, list[str]], limit: int = 5) -> str:

@@ -31,6 +31,8 @@ class VisualMapper(nn.Module):
         token_rank: rank of a projection that each of these tokens has of its own, added to the common one before the
             norm: ``B_j A x``, with one ``A (rank, D_v)`` for all and ``B_j (D_lm, rank)`` starting at 0, as in LoRA. A
             bright spot at the heart and one at the lung's base then become different words. 0, as in the paper: none.
+        token_scale: what that projection is multiplied by, LoRA's ``alpha / rank``: more than 1 and it learns faster
+            than the common one.
 
     Source: arXiv 2309.09812, section 2.1; ``token_bias`` is ours, as in prompt tuning (Lester et al. 2021), and so is
     ``token_rank``.
@@ -44,6 +46,7 @@ class VisualMapper(nn.Module):
         pool: int | None = None,
         token_bias: int = 0,
         token_rank: int = 0,
+        token_scale: float = 1.0,
     ) -> None:
         super().__init__()
         self.proj = nn.Linear(vision_width, language_width)
@@ -53,6 +56,7 @@ class VisualMapper(nn.Module):
         self.token_bias = nn.Parameter(torch.zeros(token_bias, language_width)) if token_bias else None
         if token_rank and not token_bias:
             raise R2GenError("VisualMapper: token_rank needs token_bias, the number of tokens that are told apart.")
+        self.token_scale = token_scale
         self.down = nn.Linear(vision_width, token_rank, bias=False) if token_rank else None
         self.token_up = nn.Parameter(torch.zeros(token_bias, token_rank, language_width)) if token_rank else None
 
@@ -61,7 +65,8 @@ class VisualMapper(nn.Module):
         pooled = pool_tokens(features, self.pool)  # (B, M, D_v)
         projected = self.proj(pooled)  # (B, M, D_lm)
         if self.down is not None:
-            projected = projected + torch.einsum("bmr,mrd->bmd", self.down(pooled), self.token_up)
+            own = torch.einsum("bmr,mrd->bmd", self.down(pooled), self.token_up)
+            projected = projected + self.token_scale * own
         tokens = self.norm(projected)
         return tokens if self.token_bias is None else tokens + self.token_bias
 

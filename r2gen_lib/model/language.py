@@ -146,7 +146,7 @@ def cache_argument(model: nn.Module, cache: transformers.Cache) -> dict[str, tra
 
 
 def cache_of(output: transformers.utils.ModelOutput) -> transformers.Cache | None:
-    """The keys and values a forward pass kept, under transformers' name of 5.24 or the one before; None: it has none."""
+    """The keys and values a forward pass kept, under transformers' name of 5.24 or the one before; None: none kept."""
     return output.cache if hasattr(output, "cache") else getattr(output, "past_key_values", None)
 
 

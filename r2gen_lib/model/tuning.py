@@ -22,7 +22,8 @@ def make_mapper(
     """The preset's mapper between an encoder and a language model of that width."""
     pool = preset.visual_token_pool
     count = (pool**2 if pool else token_count(encoder)) if preset.visual_token_bias else 0
-    return VisualMapper(encoder.width, language_width, start_gain, pool, count, preset.visual_token_rank)
+    own = preset.visual_token_rank, preset.visual_token_scale
+    return VisualMapper(encoder.width, language_width, start_gain, pool, count, *own)
 
 
 def prepare_mode(encoder: VisionEncoder, mapper: nn.Module, mode: str, lora: LoraConfig) -> None:

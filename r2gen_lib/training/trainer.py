@@ -25,6 +25,7 @@ from r2gen_lib.errors import CheckpointError, R2GenError
 from r2gen_lib.files import atomic_write
 from r2gen_lib.model import checkpoint
 from r2gen_lib.model.r2gengpt import R2GenGPT
+from r2gen_lib.training.balance import balanced
 from r2gen_lib.training.examples import Examples
 from r2gen_lib.training.processes import Processes
 from r2gen_lib.training.resume import STATE, load_state, save_state
@@ -112,6 +113,8 @@ class _Run:
         self.optim = model.preset.optim
         check_choices(self.optim)
         chosen, held_out = chosen_studies(studies, profile, seed, self.optim.shuffle)
+        if self.optim.balance is not None:
+            chosen = balanced(chosen, self.optim.balance, seed)
         with self.processes.main_first():
             self.train_set = Examples(model, chosen, "train", self.progress)
             self.val_set = Examples(model, held_out, "val", self.progress)

@@ -26,6 +26,8 @@ def check_choices(optim: OptimConfig) -> None:
     for field in ("accumulate", "patience"):
         if getattr(optim, field) is not None and getattr(optim, field) < 1:
             raise R2GenError(f"OptimConfig.{field}: found {getattr(optim, field)}, expected 1 or more.")
+    if optim.balance is not None and not 0 < optim.balance <= 1:
+        raise R2GenError(f"OptimConfig.balance: found {optim.balance}, expected a share over 0 and at most 1, or None.")
 
 
 def validate(model: R2GenGPT, examples: Examples, optim: OptimConfig, processes: Processes) -> dict[str, float]:

@@ -61,9 +61,9 @@ def test_by_split_keeps_the_order():
 
 def test_leaks_are_found_and_named():
     check_leaks([study("CXR1"), study("CXR2", "test")])
-    with pytest.raises(DataError, match=r"1 studies are in more than one split: CXR1 \(train, test\)"):
+    with pytest.raises(DataError, match=r"studies in more than one split \(1\): CXR1 \(train, test\)"):
         check_leaks([study("CXR1"), study("CXR2"), study("CXR1", "test")])
-    with pytest.raises(DataError, match=r"appear more than once: CXR1 \(train x2\)"):
+    with pytest.raises(DataError, match=r"appear more than once \(1\): CXR1 \(train x2\)"):
         check_leaks([study("CXR1"), study("CXR1")])
 
 

@@ -46,6 +46,9 @@ def test_a_tokens_own_projection_tells_the_same_sight_at_two_places_apart():
     assert not torch.allclose(changed[:, 0], changed[:, 1])
     by_hand = ranked.proj(features)[:, 1] + ranked.down(features)[:, 1] @ ranked.token_up[1]
     assert torch.allclose(changed[:, 1], ranked.norm(by_hand) + ranked.token_bias[1], atol=1e-6)
+    ranked.token_scale = 3.0
+    by_hand = ranked.proj(features)[:, 1] + 3 * ranked.down(features)[:, 1] @ ranked.token_up[1]
+    assert torch.allclose(ranked(features)[:, 1], ranked.norm(by_hand) + ranked.token_bias[1], atol=1e-6)
     with pytest.raises(R2GenError, match="token_rank needs token_bias"):
         VisualMapper(8, 12, token_rank=2)
 
