@@ -180,6 +180,8 @@ def _train_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--batch", type=positive, metavar="N", help=words)
     words = "batches a step on every process: a large batch in pieces that fit (default: the preset's)"
     p.add_argument("--accumulate", type=positive, metavar="N", help=words)
+    words = "write the curves as event files too; to watch them: tensorboard --logdir OUT"
+    p.add_argument("--tensorboard", action="store_true", help=words)
 
 
 def _train(args: argparse.Namespace) -> int:
@@ -208,7 +210,7 @@ def _train(args: argparse.Namespace) -> int:
     if args.start_from:
         load_mapper(model, args.start_from)
     out = args.out or _results(args)
-    choices = {"missing_view": args.missing_view, "skip_checks": args.skip_check}
+    choices = {"missing_view": args.missing_view, "skip_checks": args.skip_check, "tensorboard": args.tensorboard}
     result = train(model, studies, preset, profile, out, resume=args.resume, **choices)
     if processes.main:
         print(f"best step: {result.best}")

@@ -203,11 +203,12 @@ def test_train_passes_its_options_on(monkeypatch, tmp_path, capsys):
     monkeypatch.setitem(vars(r2gen_lib), "train", train)
     monkeypatch.setattr(R2GenGPT, "from_preset", lambda preset, mode: mode)
     options = ["--mode", "delta", "--profile", "ci", "--resume", "--out", str(tmp_path), "--data", "mine.csv"]
-    options += ["--section", "both", "--missing-view", "skip", "--skip-check", "empty_splits"]
+    options += ["--section", "both", "--missing-view", "skip", "--skip-check", "empty_splits", "--tensorboard"]
     assert cli.main(["train", *options]) == 0
     expected = {"model": "delta", "studies": [study], "names": ("laptop", "ci"), "out": tmp_path, "resume": True}
     data = {"pictures": None, "section": "both", "clean": "gentle"}
-    assert seen == {**expected, **data, "missing_view": "skip", "skip_checks": ["empty_splits"]}
+    choices = {"missing_view": "skip", "skip_checks": ["empty_splits"], "tensorboard": True}
+    assert seen == {**expected, **data, **choices}
     assert str(tmp_path / "best") in capsys.readouterr().out
 
 
