@@ -180,6 +180,8 @@ def _train_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--batch", type=positive, metavar="N", help=words)
     words = "batches a step on every process: a large batch in pieces that fit (default: the preset's)"
     p.add_argument("--accumulate", type=positive, metavar="N", help=words)
+    words = "each process holds its share of the frozen language model: for one that a GPU does not hold whole"
+    p.add_argument("--shard", action="store_true", help=words)
     words = "write the curves as event files too; to watch them: tensorboard --logdir OUT"
     p.add_argument("--tensorboard", action="store_true", help=words)
 
@@ -202,6 +204,8 @@ def _train(args: argparse.Namespace) -> int:
     preset = replace(preset, optim=replace(preset.optim, **{name: n for name, n in optim.items() if n is not None}))
     if args.perfect_eye:
         preset = with_perfect_eye(preset)
+    if args.shard:
+        preset = replace(preset, language=replace(preset.language, shard=True))
     profile = replace(get_profile(args.profile), **{name: n for name, n in given.items() if n})
     studies = studies_of(args)
     with processes.main_first():

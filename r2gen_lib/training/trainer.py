@@ -26,6 +26,7 @@ from r2gen_lib.errors import CheckpointError, R2GenError
 from r2gen_lib.files import atomic_write
 from r2gen_lib.model import checkpoint
 from r2gen_lib.model.r2gengpt import R2GenGPT
+from r2gen_lib.model.sharding import unsharded
 from r2gen_lib.training.examples import Examples
 from r2gen_lib.training.processes import Processes
 from r2gen_lib.training.resume import STATE, load_state, save_state
@@ -321,7 +322,7 @@ class _Run:
         ids = "\n".join(study.id for study in [*self.train_set.studies, *self.val_set.studies])
         several = {"processes": self.processes.count} if self.processes.count > 1 else {}
         return several | {
-            "preset": preset_to_dict(self.model.preset),
+            "preset": preset_to_dict(unsharded(self.model.preset)),
             "mode": self.model.mode,
             "profile": asdict(self.profile),
             "steps": self.total,
