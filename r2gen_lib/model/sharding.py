@@ -6,6 +6,7 @@ after it. So each process has to call the model equally often, with batches of i
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import torch
@@ -18,6 +19,17 @@ from r2gen_lib.errors import R2GenError
 from r2gen_lib.model.low_memory import decoder_layers
 
 _OLDEST_TORCH = "2.8"  # fully_shard's ignored_params
+
+
+def launched() -> PartialState:
+    """Accelerate's account of the processes that a launcher started, which this one joins; or of this one alone.
+
+    A process that ``notebook_launcher`` forks from a kernel that has trained inherits the kernel's account, by which it
+    would be alone: that one is dropped.
+    """
+    if PartialState._shared_state.get("num_processes") == 1 and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        PartialState._reset_state()
+    return PartialState(cpu=not torch.cuda.is_available())  # without cpu=True it leaves CPU processes alone
 
 
 def check_sharding(preset: Preset) -> None:
@@ -55,8 +67,7 @@ def shard_language(language: nn.Module, device: torch.device) -> nn.Module:
     Raises:
         R2GenError: torch is older than 2.8, or the layers of the architecture are not known.
     """
-    state = PartialState(cpu=not torch.cuda.is_available())  # as Processes.launched: joins the others if it has not yet
-    if state.num_processes == 1:
+    if launched().num_processes == 1:
         return language
     if Version(torch.__version__) < Version(_OLDEST_TORCH):
         raise R2GenError(f"LanguageConfig.shard: found torch {torch.__version__}, expected {_OLDEST_TORCH} or newer.")

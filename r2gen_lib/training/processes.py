@@ -19,6 +19,8 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, gather_object, reduce
 from torch import Tensor
 
+from r2gen_lib.model.sharding import launched
+
 
 class Processes:
     """The processes of this run, and which of them this is.
@@ -36,7 +38,7 @@ class Processes:
     @classmethod
     def launched(cls) -> Processes:
         """Those that a launcher started; without one, this process alone."""
-        return cls(PartialState(cpu=not torch.cuda.is_available()))  # without cpu=True it leaves CPU processes alone
+        return cls(launched())
 
     @classmethod
     def alone(cls) -> Processes:

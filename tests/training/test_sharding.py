@@ -96,7 +96,7 @@ def test_an_old_torch_is_refused(monkeypatch):
     class Two:
         num_processes = 2
 
-    monkeypatch.setattr(sharding, "PartialState", lambda **_: Two())
+    monkeypatch.setattr(sharding, "launched", Two)
     monkeypatch.setattr(torch, "__version__", "2.6.0")
     with pytest.raises(R2GenError, match="found torch 2.6.0, expected 2.8 or newer"):
         sharding.shard_language(tiny_language().model, torch.device("cpu"))
