@@ -185,6 +185,10 @@ def _train_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--batch", type=positive, metavar="N", help=words)
     words = "batches a step on every process: a large batch in pieces that fit (default: the preset's)"
     p.add_argument("--accumulate", type=positive, metavar="N", help=words)
+    words = "each process holds its share of the frozen language model: for one that a GPU does not hold whole"
+    p.add_argument("--shard", action="store_true", help=words)
+    words = "write the curves as event files too; to watch them: tensorboard --logdir OUT"
+    p.add_argument("--tensorboard", action="store_true", help=words)
 
 
 def _train(args: argparse.Namespace) -> int:
@@ -207,6 +211,8 @@ def _train(args: argparse.Namespace) -> int:
     preset = replace(preset, optim=replace(preset.optim, **{name: n for name, n in optim.items() if n is not None}))
     if args.perfect_eye:
         preset = with_perfect_eye(preset)
+    if args.shard:
+        preset = replace(preset, language=replace(preset.language, shard=True))
     profile = replace(get_profile(args.profile), **{name: n for name, n in given.items() if n})
     studies = studies_of(args)
     with processes.main_first():
@@ -215,7 +221,7 @@ def _train(args: argparse.Namespace) -> int:
     if args.start_from:
         load_mapper(model, args.start_from)
     out = args.out or _results(args)
-    choices = {"missing_view": args.missing_view, "skip_checks": args.skip_check}
+    choices = {"missing_view": args.missing_view, "skip_checks": args.skip_check, "tensorboard": args.tensorboard}
     result = train(model, studies, preset, profile, out, resume=args.resume, **choices)
     if processes.main:
         print(f"best step: {result.best}")

@@ -55,6 +55,8 @@ class LanguageConfig:
     ``model_type`` is transformers' name of the architecture ("llama" if it is left out).
     ``quantization`` is None, "8bit" or "4bit" (bitsandbytes, CUDA alone). ``gradient_checkpointing`` keeps one tensor a
     layer for the backward pass and computes the rest again: less memory, about a third more time.
+    ``shard``: of several processes (``torchrun``) each holds its share of the decoder layers (``model.sharding``). It
+    says how a run is laid out and not what it trains: checkpoints don't keep it.
     """
 
     source: str
@@ -63,6 +65,7 @@ class LanguageConfig:
     shape: Mapping[str, Any] = field(default_factory=dict)
     quantization: str | None = None
     gradient_checkpointing: bool = False
+    shard: bool = False
 
 
 @dataclass(frozen=True)

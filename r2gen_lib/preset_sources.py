@@ -26,6 +26,7 @@ _ANYWHERE = {  # a setting that has the same source in every preset
     "language_lora": "paper: none, the language model is frozen; the code has it as --llm_use_lora, off",
     "language.shape.": "model: config.json of the released weights; a test compares it where the weights are here",
     "language.quantization": "ours: off; 8 and 4 bits are for small GPUs (r2gen parameters --device-memory)",
+    "language.shard": "ours: off; for a language model that one GPU does not hold (r2gen train --shard)",
     "language.gradient_checkpointing": "ours: off; it takes about a third more time (r2gen parameters --device-memory)",
     "lora.rank": "code: configs/config.py, --vis_r 16; the paper's 5 M parameters in delta mode follow from it",
     "lora.alpha": "code: configs/config.py, --vis_alpha 16",

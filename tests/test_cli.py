@@ -201,13 +201,23 @@ def test_train_passes_its_options_on(monkeypatch, tmp_path, capsys):
     study = SimpleNamespace(split="train", pictures=())
     monkeypatch.setitem(vars(r2gen_lib), "load_studies", lambda source, **options: seen.update(options) or [study])
     monkeypatch.setitem(vars(r2gen_lib), "train", train)
-    monkeypatch.setattr(R2GenGPT, "from_preset", lambda preset, mode: mode)
+    monkeypatch.setattr(R2GenGPT, "from_preset", lambda preset, mode: f"{mode}, {preset.language.shard}")
     options = ["--mode", "delta", "--profile", "ci", "--resume", "--out", str(tmp_path), "--data", "mine.csv"]
-    options += ["--section", "both", "--missing-view", "skip", "--skip-check", "empty_splits"]
+    options += [
+        "--section",
+        "both",
+        "--missing-view",
+        "skip",
+        "--skip-check",
+        "empty_splits",
+        "--tensorboard",
+        "--shard",
+    ]
     assert cli.main(["train", *options]) == 0
-    expected = {"model": "delta", "studies": [study], "names": ("laptop", "ci"), "out": tmp_path, "resume": True}
+    expected = {"model": "delta, True", "studies": [study], "names": ("laptop", "ci"), "out": tmp_path, "resume": True}
     data = {"pictures": None, "section": "both", "clean": "gentle"}
-    assert seen == {**expected, **data, "missing_view": "skip", "skip_checks": ["empty_splits"]}
+    choices = {"missing_view": "skip", "skip_checks": ["empty_splits"], "tensorboard": True}
+    assert seen == {**expected, **data, **choices}
     assert str(tmp_path / "best") in capsys.readouterr().out
 
 

@@ -26,6 +26,7 @@ from r2gen_lib.assets import repository_data
 from r2gen_lib.config import Preset, preset_from_dict, preset_to_dict
 from r2gen_lib.errors import AssetError, CheckpointError, R2GenError
 from r2gen_lib.model.lora_names import name_without_lora
+from r2gen_lib.model.sharding import unsharded
 
 if TYPE_CHECKING:
     from r2gen_lib.model.r2gengpt import R2GenGPT
@@ -49,7 +50,7 @@ def save_trainable(model: R2GenGPT, folder: str | Path, notes: Mapping[str, Any]
         "mode": model.mode,
         "language": model.language_identity,
         "encoder": frozen_hash(model),
-        "preset": preset_to_dict(model.preset),
+        "preset": preset_to_dict(unsharded(model.preset)),
         "notes": dict(notes or {}),
     }
     tensors = {name: p.detach().float().cpu().contiguous() for name, p in model.trainable_parameters().items()}

@@ -23,6 +23,7 @@ from r2gen_lib.errors import R2GenError
 from r2gen_lib.model.alignment import Splice
 from r2gen_lib.model.reading import check_length
 from r2gen_lib.model.sampling import score_processors
+from r2gen_lib.model.sharding import is_sharded
 
 _SAMPLING = ("temperature", "top_k", "top_p", "seed")
 
@@ -55,7 +56,9 @@ def generate_reports(
         R2GenError: a score is not a finite number.
     """
     check_length(language, spliced.inputs_embeds.shape[1] + decoding.max_new_tokens)
-    sequences = language.generate(**_arguments(tokenizer, spliced, decoding, ends))
+    arguments = _arguments(tokenizer, spliced, decoding, ends)
+    # sharded: every process goes on until the last one's reports have ended
+    sequences = language.generate(**arguments, synced_gpus=is_sharded(language))
     return [_finish(ids, tokenizer, ends, decoding.cut_unfinished) for ids in sequences.tolist()]
 
 

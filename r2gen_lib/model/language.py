@@ -31,6 +31,7 @@ from r2gen_lib.errors import AssetError, R2GenError
 from r2gen_lib.files import cache_dir, sha256_of
 from r2gen_lib.model.lora_names import is_lora, name_without_lora
 from r2gen_lib.model.low_memory import choose_attention, quantization_options
+from r2gen_lib.model.sharding import shard_language, whole
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _CONVERSION = "v1"  # raise it when the converted files change
@@ -60,7 +61,8 @@ def load_language(config: LanguageConfig, device: torch.device | str = "cpu") ->
     Raises:
         AssetError: the wheel is missing, or the source cannot be loaded.
         CacheError: the cache folder cannot be written.
-        R2GenError: quantisation is asked for without CUDA or bitsandbytes.
+        R2GenError: quantisation is asked for without CUDA or bitsandbytes, or sharding of an architecture whose layers
+            are not known.
     """
     dtype = choose_dtype(config.dtype, device)
     options = quantization_options(config.quantization, dtype, device) | _dtype_argument(dtype)
@@ -80,8 +82,12 @@ def load_language(config: LanguageConfig, device: torch.device | str = "cpu") ->
         )
         raise AssetError(f"language model {config.source}: cannot be loaded ({error}). {advice}") from error
     model.generation_config = GenerationConfig()
-    model = freeze(model if config.quantization else model.to(device))
+    model = freeze(model)
+    if not config.quantization and not config.shard:
+        model = model.to(device)
     identity = f"gguf-sha256:{sha256}" if gguf else f"tensors-sha256:{checksum(model)}"
+    if config.shard:  # from the CPU, as the GPU need not hold it whole
+        model = shard_language(model, torch.device(device)).to(device)
     return LanguageModel(model, tokenizer, identity + (f"+{config.quantization}" if config.quantization else ""))
 
 
@@ -121,13 +127,14 @@ def _cpu_has_bf16() -> bool:
 def checksum(module: nn.Module) -> str:
     """SHA-256 over every parameter's name, shape and value (as fp32, so that a bf16 load hashes alike).
 
-    A LoRA is not part of the module it was put on: it changes no checksum.
+    A LoRA is not part of the module it was put on: it changes no checksum. Of a sharded module every process has to
+    call this.
     """
     digest = hashlib.sha256()
     own = {name_without_lora(name): p for name, p in module.named_parameters() if not is_lora(name)}
     for name, parameter in sorted(own.items()):  # shared tensors come once
         digest.update(f"{name} {tuple(parameter.shape)}\n".encode())
-        digest.update(parameter.detach().float().cpu().contiguous().numpy().data)
+        digest.update(whole(parameter).detach().float().cpu().contiguous().numpy().data)
     return digest.hexdigest()
 
 
@@ -146,7 +153,7 @@ def cache_argument(model: nn.Module, cache: transformers.Cache) -> dict[str, tra
 
 
 def cache_of(output: transformers.utils.ModelOutput) -> transformers.Cache | None:
-    """The keys and values a forward pass kept, under transformers' name of 5.24 or the one before; None: none kept."""
+    """The keys and values a forward pass kept, under transformers' name of 5.24 or the one before; or None."""
     return output.cache if hasattr(output, "cache") else getattr(output, "past_key_values", None)
 
 

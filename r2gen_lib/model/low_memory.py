@@ -69,6 +69,23 @@ def quantization_options(quantization: str | None, dtype: torch.dtype, device: t
     return {"quantization_config": config, "device_map": {"": device}}
 
 
+def decoder_layers(language: nn.Module, field: str) -> list[nn.Module]:
+    """The layers that transformers can checkpoint one by one.
+
+    Raises:
+        R2GenError: there are none; the message names the ``field`` of LanguageConfig that asked for them.
+    """
+    from transformers.modeling_layers import GradientCheckpointingLayer
+
+    layers = [module for module in language.modules() if isinstance(module, GradientCheckpointingLayer)]
+    if not layers:
+        raise R2GenError(
+            f"LanguageConfig.{field}: {type(language).__name__} has no layer that transformers can checkpoint. "
+            f"Set {field}=False."
+        )
+    return layers
+
+
 @contextmanager
 def checkpointed(language: nn.Module) -> Iterator[None]:
     """Within it, every layer keeps its input alone for the backward pass, and computes the rest again there.
@@ -79,14 +96,7 @@ def checkpointed(language: nn.Module) -> Iterator[None]:
     Raises:
         R2GenError: the model has no layer that can be checkpointed.
     """
-    from transformers.modeling_layers import GradientCheckpointingLayer
-
-    layers = [module for module in language.modules() if isinstance(module, GradientCheckpointingLayer)]
-    if not layers:
-        raise R2GenError(
-            f"LanguageConfig.gradient_checkpointing: {type(language).__name__} has no layer that transformers can "
-            "checkpoint. Set gradient_checkpointing=False."
-        )
+    layers = decoder_layers(language, "gradient_checkpointing")
     before = [(layer, layer.gradient_checkpointing, layer.training) for layer in layers]
     try:
         for layer in layers:

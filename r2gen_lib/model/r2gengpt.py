@@ -24,6 +24,7 @@ from r2gen_lib.model.low_memory import GRADIENT_SCALE, scale_gradient
 from r2gen_lib.model.original_checkpoint import model_from_original
 from r2gen_lib.model.perfect_eye import MODEL_NAME, PerfectEye
 from r2gen_lib.model.reading import ReportReader
+from r2gen_lib.model.sharding import check_sharding
 from r2gen_lib.model.tuning import make_mapper, prepare_mode, set_training
 from r2gen_lib.model.vision import VisionEncoder, load_vision_weights
 from r2gen_lib.model.words import nearest_words
@@ -99,9 +100,11 @@ class R2GenGPT(nn.Module):
 
         Raises:
             AssetError: a data wheel or the vision weights are missing.
+            R2GenError: the language model is to be sharded, and cannot be.
         """
         preset = with_original_behaviour(preset) if original_behaviour else get_preset(preset)
         check_mode(mode)
+        check_sharding(preset)
         sees = preset.vision.model_name != MODEL_NAME
         if vision_weights == FROM_PRESET:
             vision_weights = _preset_weights(preset) if sees else None

@@ -11,6 +11,7 @@ from r2gen_lib.data.study import Study
 from r2gen_lib.errors import DataError
 from r2gen_lib.model.alignment import report_ids
 from r2gen_lib.model.r2gengpt import R2GenGPT
+from r2gen_lib.model.sharding import is_sharded
 from r2gen_lib.training.feature_cache import encode_studies, study_pixels
 from r2gen_lib.training.processes import Processes
 from r2gen_lib.training.schedule import cut
@@ -83,9 +84,9 @@ def mean_loss(
     model.eval()
     order = sorted(range(len(examples)), key=lambda i: examples.lengths[i])
     sums = torch.zeros(2, dtype=torch.float64)  # of losses, and of tokens
-    for indices in processes.share(cut(order, batch_size)):
+    for indices, counts in processes.turns(cut(order, batch_size), is_sharded(model.language)):
         out = model(**examples.batch(indices, shift=int(shuffled)))
-        sums += torch.tensor([out.loss.item() * len(out.labels), len(out.labels)], dtype=torch.float64)
+        sums += counts * torch.tensor([out.loss.item() * len(out.labels), len(out.labels)], dtype=torch.float64)
     model.train(was_training)
     total, tokens = processes.sum(sums).tolist()
     return total / tokens

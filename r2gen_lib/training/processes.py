@@ -9,6 +9,7 @@ the loop that the course teaches would be out of sight.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +18,8 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, gather_object, reduce
 from torch import Tensor
+
+from r2gen_lib.model.sharding import launched
 
 
 class Processes:
@@ -35,7 +38,7 @@ class Processes:
     @classmethod
     def launched(cls) -> Processes:
         """Those that a launcher started; without one, this process alone."""
-        return cls(PartialState(cpu=not torch.cuda.is_available()))  # without cpu=True it leaves CPU processes alone
+        return cls(launched())
 
     @classmethod
     def alone(cls) -> Processes:
@@ -50,6 +53,13 @@ class Processes:
     def share(self, items: Sequence[Any]) -> Sequence[Any]:
         """This process's part of ``items``: all of them together have each item once."""
         return items[self.index :: self.count]
+
+    def turns(self, items: Sequence[Any], together: bool) -> list[tuple[Any, bool]]:
+        """``share``, each item with True. ``together``: every process gets equally many; one that has fewer takes the
+        first item again, with False: to compute with the others, and not to count."""
+        own = [(item, True) for item in self.share(items)]
+        lacking = math.ceil(len(items) / self.count) - len(own) if together else 0
+        return own + [(items[0], False)] * lacking
 
     def sum(self, tensor: Tensor) -> Tensor:
         """The sum over all processes, in every one of them."""

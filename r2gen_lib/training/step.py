@@ -12,6 +12,7 @@ import torch
 
 from r2gen_lib.config import OptimConfig
 from r2gen_lib.model.r2gengpt import R2GenGPT
+from r2gen_lib.model.sharding import is_sharded
 from r2gen_lib.training.examples import Examples
 from r2gen_lib.training.processes import Processes
 from r2gen_lib.training.schedule import cut
@@ -37,8 +38,9 @@ def take_step(
     optimizer.zero_grad(set_to_none=True)
     tokens = sum(examples.targets[i] for i in indices)
     total = torch.zeros((), dtype=torch.float64)
-    for batch in processes.share(cut(indices, optim.batch_size)):
-        loss = model(**examples.batch(batch)).loss * (sum(examples.targets[i] for i in batch) / tokens)
+    for batch, counts in processes.turns(cut(indices, optim.batch_size), is_sharded(model.language)):
+        weight = counts * sum(examples.targets[i] for i in batch) / tokens
+        loss = model(**examples.batch(batch)).loss * weight
         loss.backward()
         total += loss.item()
     parameters = list(model.trainable_parameters().values())

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Collection, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,12 +26,14 @@ from r2gen_lib.errors import CheckpointError, R2GenError
 from r2gen_lib.files import atomic_write
 from r2gen_lib.model import checkpoint
 from r2gen_lib.model.r2gengpt import R2GenGPT
+from r2gen_lib.model.sharding import unsharded
 from r2gen_lib.training.balance import balanced
 from r2gen_lib.training.examples import Examples
 from r2gen_lib.training.processes import Processes
 from r2gen_lib.training.resume import STATE, load_state, save_state
 from r2gen_lib.training.schedule import length_batches, make_optimizer, ordered_batches, rate_at, set_rate
 from r2gen_lib.training.step import take_step, uninterrupted
+from r2gen_lib.training.tensorboard import FOLDER, EventFiles, remove_event_files
 from r2gen_lib.training.validation import best_row, check_choices, out_of_patience, validate
 
 
@@ -44,7 +47,7 @@ class TrainResult:
             report with another study's picture), with ``select_by="bleu4+cider"`` bleu4 and cider too. Where a step
             was skipped, ``skipped`` is 1.
         best: step, held_out_loss and shuffled_loss of the checkpoint in ``out_dir / "best"``.
-        out_dir: holds best/, state/, history.csv and loss.png.
+        out_dir: holds best/, state/, history.csv, loss.png, and tensorboard/ if that was asked for.
     """
 
     history: pd.DataFrame
@@ -69,6 +72,7 @@ def train(
     progress: bool = True,
     missing_view: str = "error",
     skip_checks: Collection[str] = (),
+    tensorboard: bool = False,
 ) -> TrainResult:
     """Train what the model's mode trains, on the train split; look at the val split as it goes.
 
@@ -86,8 +90,10 @@ def train(
         seed: of the choice of studies, their order, and dropout.
         missing_view: what happens to a study that lacks a view of the preset (``r2gen_lib.data.views``).
         skip_checks: names of the doctor's checks to leave out (``r2gen_lib.data.health.PROBLEMS``).
+        tensorboard: whenever the state is saved, write the curves to ``out_dir / "tensorboard"`` as event files too.
 
     Raises:
+        AssetError: ``tensorboard`` is asked for, and the package is not installed.
         DataError: the doctor's quick checks found a problem: no studies in a split, a study or a patient in two
             splits, empty reports, missing pictures; or a picture cannot be read.
         CheckpointError: ``out_dir`` holds another run, or cannot be written (its last good state is kept).
@@ -95,21 +101,32 @@ def train(
     """
     studies = with_views(studies, model.preset.vision.views, missing_view)
     require_healthy(studies, preset or model.preset, skip_checks, tokenizer=model.tokenizer)
-    run = _Run(model, studies, preset, get_profile(profile), Path(out_dir), seed, progress)
-    run.start(resume)
-    run.loop()
-    return run.finish()
+    with closing(EventFiles(Path(out_dir) / FOLDER)) if tensorboard else nullcontext() as events:
+        run = _Run(model, studies, preset, get_profile(profile), Path(out_dir), seed, progress, events)
+        run.start(resume)
+        run.loop()
+        return run.finish()
 
 
 class _Run:
     """One run: its data, its optimiser and its history. ``step`` is the number of updates made."""
 
-    def __init__(self, model, studies, preset, profile: Profile, out_dir: Path, seed: int, progress: bool) -> None:
+    def __init__(
+        self,
+        model,
+        studies,
+        preset,
+        profile: Profile,
+        out_dir: Path,
+        seed: int,
+        progress: bool,
+        events: EventFiles | None = None,
+    ) -> None:
         model.preset = _same_but_optim(model.preset, get_preset(preset or model.preset))
         self.processes = Processes.launched()
         self.model, self.profile, self.seed = model, profile, seed
         self.out_dir = self.processes.same(out_dir)
-        self.progress = progress and self.processes.main
+        self.progress, self.events = progress and self.processes.main, events
         self.optim = model.preset.optim
         check_choices(self.optim)
         chosen, held_out = chosen_studies(studies, profile, seed, self.optim.shuffle)
@@ -133,6 +150,8 @@ class _Run:
         state = self.out_dir / "state"
         self.history = load_state(state, self.model, self.optimizer, self._identity(), self.processes.index)
         self.step = sum("train_loss" in row for row in self.history)
+        if self.processes.main and not self.history:
+            remove_event_files(self.out_dir / FOLDER)
 
     def loop(self) -> None:
         """Steps until the last, each a row of the history, with a bar that shows loss and time left."""
@@ -272,6 +291,8 @@ class _Run:
         try:
             with atomic_write(self.out_dir / "history.csv") as path:
                 table.to_csv(path, index=False)
+            if self.events:
+                self.events.write(self.history)
             _draw(table, self.out_dir / "loss.png", f"{self.model.preset.name}, {self.model.mode}")
         except OSError as error:
             raise CheckpointError(
@@ -304,7 +325,7 @@ class _Run:
         ids = "\n".join(study.id for study in [*self.train_set.studies, *self.val_set.studies])
         several = {"processes": self.processes.count} if self.processes.count > 1 else {}
         return several | {
-            "preset": preset_to_dict(self.model.preset),
+            "preset": preset_to_dict(unsharded(self.model.preset)),
             "mode": self.model.mode,
             "profile": asdict(self.profile),
             "steps": self.total,

@@ -9,6 +9,7 @@ from typing import Any
 from r2gen_lib.config import OptimConfig
 from r2gen_lib.errors import R2GenError
 from r2gen_lib.model.r2gengpt import R2GenGPT
+from r2gen_lib.model.sharding import is_sharded
 from r2gen_lib.training.examples import Examples, mean_loss
 from r2gen_lib.training.processes import Processes
 from r2gen_lib.training.schedule import cut
@@ -75,10 +76,12 @@ def _scores(model: R2GenGPT, examples: Examples, batch_size: int, processes: Pro
     from r2gen_lib.evaluation.language import tokenize
 
     written: dict[int, str] = {}
-    for indices in processes.share(cut(range(len(examples)), batch_size)):
+    for indices, counts in processes.turns(cut(range(len(examples)), batch_size), is_sharded(model.language)):
         given = examples.batch(indices)
         given.pop("reports")
-        written |= dict(zip(indices, model.generate(**given), strict=True))
+        texts = model.generate(**given)
+        if counts:
+            written |= dict(zip(indices, texts, strict=True))
     together = {i: text for each in processes.gather(written) for i, text in each.items()}
     if not processes.main:
         return processes.same(None)
