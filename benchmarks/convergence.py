@@ -46,6 +46,9 @@ ROWS = {
     "no warm-up": Row("whether the first ten steps matter", dict(warmup_steps=0)),
     "batch 8": Row("half as many steps of twice the size: as many studies", dict(batch_size=8), times=0.5),
     "no clipping": Row("whether the gradient's norm must be held", dict(clip_norm=None)),
+    "rank 32": Row(
+        "a thinner projection of each token's own, unscaled", system=dict(visual_token_rank=32, visual_token_scale=1.0)
+    ),
     "rank 0": Row("one projection for all tokens, a bias each", system=dict(visual_token_rank=0)),
     "the paper's mapper": Row(
         "one projection and one bias for all tokens", system=dict(visual_token_rank=0, visual_token_bias=False)

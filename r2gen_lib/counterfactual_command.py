@@ -6,7 +6,7 @@ import argparse
 from datetime import datetime
 from pathlib import Path
 
-from r2gen_lib.data_commands import positive
+from r2gen_lib.command_options import positive
 
 
 def count(text: str) -> int:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from r2gen_lib.command_options import positive
 from r2gen_lib.data.cleaning import CLEANINGS
 from r2gen_lib.data.study import SPLITS
 from r2gen_lib.data.views import MISSING_VIEW
@@ -96,17 +97,3 @@ def draw_simulated(studies: list, views: Sequence[str]) -> bool:
     for view in views if simulated else ():
         render_pictures(simulated, view)
     return bool(simulated)
-
-
-def share(text: str) -> float:
-    """A command line's share of a whole, for argparse: more than 0 and at most 1."""
-    if not 0 < float(text) <= 1:
-        raise argparse.ArgumentTypeError(f"found {text}, expected a number over 0 and at most 1")
-    return float(text)
-
-
-def positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"found {number}, expected 1 or more")
-    return number

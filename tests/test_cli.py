@@ -15,6 +15,7 @@ from PIL import Image
 
 import r2gen_lib
 from r2gen_lib import assets, cli
+from r2gen_lib.command_options import DEFAULT_CHECKPOINT
 from r2gen_lib.config import PRESETS
 from r2gen_lib.data.study import Picture, Study
 from r2gen_lib.errors import CacheError
@@ -240,7 +241,7 @@ def test_evaluate_prints_scores_with_controls(monkeypatch, model, tmp_path, caps
     assert cli.main(["evaluate", "--limit", "2", "--out", str(tmp_path), "--beams", "1", "--workers", "2"]) == 0
     about = seen.pop("about")
     assert about["command"] == f"r2gen evaluate --limit 2 --out {tmp_path} --beams 1 --workers 2"
-    assert about["checkpoint"] == cli.DEFAULT_CHECKPOINT and len(about["checkpoint sha256"]) == 64
+    assert about["checkpoint"] == DEFAULT_CHECKPOINT and len(about["checkpoint sha256"]) == 64
     assert (about["data"], about["split"], about["section scored"]) == ("openi_sim", "test", "findings")
     options = {"num_beams": 1, "tokenizer": "ptb", "cut_to": None, "controls": "all", "show_credentialed": False}
     expected = {"drawn": [2, 1], "chosen": 2, "train": ["train"], "folder": tmp_path, "options": options}
@@ -248,7 +249,7 @@ def test_evaluate_prints_scores_with_controls(monkeypatch, model, tmp_path, caps
     out = capsys.readouterr().out
     assert "of openi_sim, split test, simulated pictures, section findings, cleaning gentle" in out
     assert "tokenizer ptb, references whole" in out
-    assert "constant report" in out and model == [cli.DEFAULT_CHECKPOINT]
+    assert "constant report" in out and model == [DEFAULT_CHECKPOINT]
     habits = ["--controls", "quick", "--tokenizer", "none", "--cut-references", "60", "--min-tokens", "40"]
     habits.append("--show-credentialed")
     assert cli.main(["evaluate", "--out", str(tmp_path), *habits]) == 0

@@ -9,7 +9,7 @@ import pytest
 import torch
 from tiny_system import PROFILE, TINY, tiny_language, tiny_model, tiny_pixels, tiny_studies
 
-from r2gen_lib import cli
+from r2gen_lib import cli, train_command
 from r2gen_lib.config import PRESETS, preset_from_dict, preset_to_dict
 from r2gen_lib.model.query_value import query_and_value
 from r2gen_lib.model.r2gengpt import R2GenGPT
@@ -164,8 +164,8 @@ def test_on_the_command_line(monkeypatch):
         raise Stop
 
     monkeypatch.setattr(R2GenGPT, "from_preset", from_preset)
-    monkeypatch.setattr(cli, "studies_of", lambda args: [])
-    monkeypatch.setattr(cli, "draw_simulated", lambda studies, views: False)
+    monkeypatch.setattr(train_command, "studies_of", lambda args: [])
+    monkeypatch.setattr(train_command, "draw_simulated", lambda studies, views: False)
     for line, name in (("train", "laptop"), ("train --original-behaviour", "laptop_original")):
         with pytest.raises(Stop):
             cli.main([*line.split(), "--profile", "ci"])

@@ -1,0 +1,56 @@
+"""Options that several commands have, and what stands behind them."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import datetime
+from pathlib import Path
+
+from r2gen_lib.config import PRESETS, PROFILES
+
+DEFAULT_CHECKPOINT = "laptop-shallow"  # shipped in data/weights
+
+
+def profile_option(p: argparse.ArgumentParser) -> None:
+    """``--profile``."""
+    words = "how long (default: R2GEN_PROFILE, else laptop)"
+    p.add_argument("--profile", choices=PROFILES, help=words)
+
+
+def preset_option(p: argparse.ArgumentParser) -> None:
+    """``--preset``."""
+    p.add_argument("--preset", default="laptop", choices=PRESETS, help="what is trained (default laptop)")
+
+
+def checkpoint_option(p: argparse.ArgumentParser) -> None:
+    """``--checkpoint``."""
+    words = f"a folder that training wrote, or a shipped model's name (default {DEFAULT_CHECKPOINT})"
+    p.add_argument("--checkpoint", default=DEFAULT_CHECKPOINT, metavar="FOLDER", help=words)
+
+
+def decoding_choices(args: argparse.Namespace) -> dict[str, int]:
+    """What ``--beams`` changes of the preset's decoding."""
+    return {} if args.beams is None else {"num_beams": args.beams}
+
+
+def results_folder(args: argparse.Namespace) -> Path:
+    """A folder of its own for this run's results, in ``runs_folder`` unless --out says where."""
+    from r2gen_lib.assets import runs_folder
+
+    stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    parent = getattr(args, "out", None) or runs_folder()
+    return parent / (getattr(args, "name", None) or f"{stamp}_{args.command}")
+
+
+def share(text: str) -> float:
+    """A command line's share of a whole, for argparse: more than 0 and at most 1."""
+    if not 0 < float(text) <= 1:
+        raise argparse.ArgumentTypeError(f"found {text}, expected a number over 0 and at most 1")
+    return float(text)
+
+
+def positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"found {number}, expected 1 or more")
+    return number
