@@ -1,0 +1,39 @@
+"""The checkpoints in data/weights: they load, say how they were made, and write reports."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+
+from r2gen_lib.assets import repository_data
+from r2gen_lib.describe import describe_blank
+from r2gen_lib.model.r2gengpt import R2GenGPT
+from r2gen_lib.model.tuning import parameter_table
+
+WEIGHTS = repository_data("weights")
+SHIPPED = {"laptop-shallow": "shallow", "laptop-delta": "delta"}
+
+
+def test_all_that_is_shipped_is_known_and_small():
+    assert {file.parent.name for file in WEIGHTS.glob("*/config.json")} == set(SHIPPED)
+    assert sum(file.stat().st_size for file in WEIGHTS.rglob("*") if file.is_file()) < 25e6
+
+
+@pytest.mark.parametrize("name, mode", SHIPPED.items())
+def test_a_shipped_model_loads_by_name_and_writes_a_report(name, mode):
+    model = R2GenGPT.from_trained(name, device="cpu")
+    assert model.mode == mode and model.preset.name == "laptop"
+    trained = sum(p.numel() for p in model.trainable_parameters().values())
+    assert trained == parameter_table("laptop").loc[mode, "trainable"]
+    report = describe_blank(model, num_beams=1)
+    assert len(report.split()) > 5 and report.rstrip().endswith(".")
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_its_curve_ends_where_its_notes_say_and_the_picture_is_worth_something(name):
+    notes = json.loads((WEIGHTS / name / "config.json").read_text(encoding="utf-8"))["notes"]
+    last = pd.read_csv(WEIGHTS / name / "history.csv").set_index("step").loc[notes["step"]]
+    assert last["held_out_loss"] == pytest.approx(notes["held_out_loss"])
+    assert last["held_out_loss"] < last["shuffled_loss"] - 0.2
