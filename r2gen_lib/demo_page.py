@@ -10,6 +10,7 @@ from nicegui import run, ui
 from PIL import Image
 
 from r2gen_lib import demo
+from r2gen_lib.command_options import DEFAULT_CHECKPOINT
 from r2gen_lib.errors import R2GenError
 from r2gen_lib.simulation.findings import FINDING_NAMES
 
@@ -69,7 +70,7 @@ class Page:
 
     def _report_choices(self, checkpoints: dict[str, str]) -> None:
         ui.label("How it is written").classes("text-h6")
-        first = next(iter(checkpoints), None)
+        first = DEFAULT_CHECKPOINT if DEFAULT_CHECKPOINT in checkpoints else next(iter(checkpoints), None)
         self.model = ui.select(checkpoints, value=first, label="Model").classes("w-full")
         self.way = ui.select(list(demo.WAYS), value="greedy", label="Decoding").classes("w-full")
         self.tokens = ui.number("Most tokens", value=60, min=5, max=100, precision=0).classes("w-full")
