@@ -27,13 +27,15 @@ from r2gen_lib import (
     train_command,
     website,
 )
-from r2gen_lib.command_options import checkpoint_option, decoding_choices, positive, profile_option, results_folder
-from r2gen_lib.data_commands import (
-    download,
-    download_options,
-    simulate,
-    simulate_options,
+from r2gen_lib.command_options import (
+    beams_option,
+    checkpoint_option,
+    decoding_choices,
+    positive,
+    profile_option,
+    results_folder,
 )
+from r2gen_lib.data_commands import download, download_options, simulate, simulate_options
 from r2gen_lib.errors import R2GenError
 from r2gen_lib.parameters_command import parameters, parameters_options, presets, presets_options
 
@@ -147,15 +149,11 @@ def _pretrain_vision(args: argparse.Namespace) -> int:
     return 0
 
 
-def _compare(args: argparse.Namespace) -> int:
-    return compare_command.run(args, args.out or results_folder(args))
-
-
 def _generate_options(p: argparse.ArgumentParser) -> None:
     words = "PNG, JPEG or DICOM file of a frontal chest radiograph"
     p.add_argument("pictures", nargs="+", metavar="PICTURE", help=words)
     checkpoint_option(p)
-    p.add_argument("--beams", type=positive, metavar="N", help="width of the search (default: the preset's)")
+    beams_option(p)
 
 
 def _generate(args: argparse.Namespace) -> int:
@@ -197,7 +195,7 @@ _COMMANDS = (
         "write reports for a split; score them beside their controls",
         evaluate_command.options,
     ),
-    ("compare", _compare, "compare two evaluated runs, study by study", compare_command.options),
+    ("compare", compare_command.run, "compare two evaluated runs, study by study", compare_command.options),
     (
         "counterfactual",
         counterfactual_command.run,

@@ -28,6 +28,11 @@ def checkpoint_option(p: argparse.ArgumentParser) -> None:
     p.add_argument("--checkpoint", default=DEFAULT_CHECKPOINT, metavar="FOLDER", help=words)
 
 
+def beams_option(p: argparse.ArgumentParser) -> None:
+    """``--beams``, which ``decoding_choices`` reads."""
+    p.add_argument("--beams", type=positive, metavar="N", help="width of the search (default: the preset's)")
+
+
 def decoding_choices(args: argparse.Namespace) -> dict[str, int]:
     """What ``--beams`` changes of the preset's decoding."""
     return {} if args.beams is None else {"num_beams": args.beams}
@@ -42,15 +47,33 @@ def results_folder(args: argparse.Namespace) -> Path:
     return parent / (getattr(args, "name", None) or f"{stamp}_{args.command}")
 
 
-def share(text: str) -> float:
-    """A command line's share of a whole, for argparse: more than 0 and at most 1."""
-    if not 0 < float(text) <= 1:
-        raise argparse.ArgumentTypeError(f"found {text}, expected a number over 0 and at most 1")
-    return float(text)
-
-
 def positive(text: str) -> int:
+    """A whole number from 1, for argparse."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"found {number}, expected 1 or more")
+    return number
+
+
+def count(text: str) -> int:
+    """A whole number from 0, for argparse."""
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text}: expected 0 or more")
+    return number
+
+
+def share(text: str) -> float:
+    """A number from 0 to 1, for argparse."""
+    number = float(text)
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"{text}: expected 0 to 1")
+    return number
+
+
+def positive_share(text: str) -> float:
+    """A number over 0 and at most 1, for argparse."""
+    number = float(text)
+    if not 0 < number <= 1:
+        raise argparse.ArgumentTypeError(f"found {text}, expected a number over 0 and at most 1")
     return number

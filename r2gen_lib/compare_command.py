@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from r2gen_lib.command_options import results_folder
+
 
 def options(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
@@ -16,10 +18,11 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, help=words)
 
 
-def run(args: argparse.Namespace, folder: Path) -> int:
-    """Print the table of differences, write table and page to ``folder``."""
+def run(args: argparse.Namespace) -> int:
+    """Print the table of differences, write table and page to ``--out``."""
     from r2gen_lib.evaluation.compare_runs import check_same_studies, compare_runs, read_run
 
+    folder = args.out or results_folder(args)
     first, second = read_run(args.first), read_run(args.second)
     check_same_studies(first, second)
     table = compare_runs(first, second, folder, show_credentialed=args.show_credentialed)

@@ -174,8 +174,8 @@ class Preset:
     ``visual_token_pool`` is the side of the token grid the LLM is shown (None: every token; 4 on a 7 x 7 grid: 49 ->
     16). ``visual_token_bias`` gives each of them a learned vector of its own, and ``visual_token_rank`` a projection of
     its own of that rank (0: none), whose output is multiplied by ``visual_token_scale``; none of these is in the paper,
-    see ``VisualMapper``. ``language_lora`` puts a LoRA on the
-    language model too, in every mode; None, as in the paper: none.
+    see ``VisualMapper``. ``language_lora`` puts a LoRA on the language model too, in every mode; None, as in the paper:
+    none.
     """
 
     name: str

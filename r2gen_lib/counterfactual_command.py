@@ -3,32 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from datetime import datetime
 from pathlib import Path
 
-from r2gen_lib.command_options import positive
-
-
-def count(text: str) -> int:
-    """A number from 0, for argparse."""
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"{text}: expected 0 or more")
-    return number
-
-
-def share(text: str) -> float:
-    """A number from 0 to 1, for argparse."""
-    number = float(text)
-    if not 0 <= number <= 1:
-        raise argparse.ArgumentTypeError(f"{text}: expected 0 to 1")
-    return number
+from r2gen_lib.command_options import checkpoint_option, count, positive, results_folder, share
 
 
 def options(p: argparse.ArgumentParser) -> None:
     """The command's options."""
-    words = "a folder that training wrote, or a shipped model's name (default laptop-shallow)"
-    p.add_argument("--checkpoint", default="laptop-shallow", metavar="FOLDER", help=words)
+    checkpoint_option(p)
     words = "such as cardiomegaly effusion; part of a name will do (default: six common ones)"
     p.add_argument("--findings", nargs="+", default=None, metavar="NAME", help=words)
     words = "normal chests of the test split, the same for all findings (default 12)"
@@ -51,7 +33,6 @@ def options(p: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Describe the pairs, print the tables and keep everything in ``--out``."""
     from r2gen_lib import R2GenGPT, load_studies
-    from r2gen_lib.assets import checkout
     from r2gen_lib.data.study import by_split
     from r2gen_lib.evaluation.counterfactual import run_pairs
     from r2gen_lib.evaluation.counterfactual_cases import DEFAULT_FINDINGS, chosen_cases
@@ -69,8 +50,7 @@ def run(args: argparse.Namespace) -> int:
     pairs = make_pairs(studies, cases, args.patients, args.beside, args.taken_out, args.severity, args.seed)
     model = R2GenGPT.from_trained(args.checkpoint)
     result = run_pairs(model, pairs, args.batch, num_beams=args.beams)
-    stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    out = args.out or (checkout() or Path.cwd()) / "runs" / f"{stamp}_counterfactual"
+    out = args.out or results_folder(args)
     note = f"checkpoint {args.checkpoint}, {args.patients} normal test patients, severity {args.severity:g}, "
     note += f"seed {args.seed}, {'greedy' if args.beams == 1 else f'{args.beams} beams'}, simulated radiographs"
     save(result, out, note)

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from r2gen_lib.command_options import checkpoint_option, decoding_choices, positive, results_folder
+from r2gen_lib.command_options import beams_option, checkpoint_option, decoding_choices, positive, results_folder
 from r2gen_lib.data.study import SPLITS
 from r2gen_lib.data_commands import data_options, draw_simulated, studies_of
 
@@ -17,7 +17,7 @@ def options(p: argparse.ArgumentParser) -> None:
     checkpoint_option(p)
     p.add_argument("--split", default="test", choices=SPLITS)
     p.add_argument("--limit", type=positive, metavar="N", help="at most N studies (default: all)")
-    p.add_argument("--beams", type=positive, metavar="N", help="width of the search (default: the preset's)")
+    beams_option(p)
     words = "processes that read pictures ahead, worth it beside a GPU (default: none)"
     p.add_argument("--workers", type=positive, default=0, metavar="N", help=words)
     words = (

@@ -6,7 +6,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from r2gen_lib.command_options import positive, preset_option, profile_option, results_folder, share
+from r2gen_lib.command_options import positive, positive_share, preset_option, profile_option, results_folder
 from r2gen_lib.config import MODES
 from r2gen_lib.data_commands import data_options, draw_simulated, studies_of
 from r2gen_lib.errors import R2GenError
@@ -28,7 +28,7 @@ def options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--learning-rate", type=float, metavar="R", help="peak rate of the mapper (default: the preset's)")
     words = "show studies more often whose reports call an observation present that less than this share of them does, "
     words += "such as 0.2 (default: each once an epoch)"
-    p.add_argument("--balance", type=share, metavar="F", help=words)
+    p.add_argument("--balance", type=positive_share, metavar="F", help=words)
     profile_option(p)
     p.add_argument("--out", type=Path, help="folder for checkpoint and curve (default: a new one in runs/)")
     p.add_argument("--resume", action="store_true", help="go on from what --out holds")
@@ -62,11 +62,19 @@ def run(args: argparse.Namespace) -> int:
     from r2gen_lib.training.trainer import chosen_studies
 
     processes = Processes.launched()  # all have looked at --out before one of them makes it
-    given = {"train_steps": args.steps, "train_studies": args.train_studies, "val_studies": args.val_studies}
-    given |= {"eval_every": args.eval_every}
+    given = {
+        "train_steps": args.steps,
+        "train_studies": args.train_studies,
+        "val_studies": args.val_studies,
+        "eval_every": args.eval_every,
+    }
     preset = with_original_behaviour(args.preset) if args.original_behaviour else get_preset(args.preset)
-    optim = {"batch_size": args.batch, "accumulate": args.accumulate, "learning_rate": args.learning_rate}
-    optim |= {"balance": args.balance}
+    optim = {
+        "batch_size": args.batch,
+        "accumulate": args.accumulate,
+        "learning_rate": args.learning_rate,
+        "balance": args.balance,
+    }
     preset = replace(preset, optim=replace(preset.optim, **{name: n for name, n in optim.items() if n is not None}))
     if args.perfect_eye:
         preset = with_perfect_eye(preset)

@@ -204,16 +204,8 @@ def test_train_passes_its_options_on(monkeypatch, tmp_path, capsys):
     monkeypatch.setitem(vars(r2gen_lib), "train", train)
     monkeypatch.setattr(R2GenGPT, "from_preset", lambda preset, mode: f"{mode}, {preset.language.shard}")
     options = ["--mode", "delta", "--profile", "ci", "--resume", "--out", str(tmp_path), "--data", "mine.csv"]
-    options += [
-        "--section",
-        "both",
-        "--missing-view",
-        "skip",
-        "--skip-check",
-        "empty_splits",
-        "--tensorboard",
-        "--shard",
-    ]
+    options += ["--section", "both", "--missing-view", "skip", "--skip-check", "empty_splits"]
+    options += ["--tensorboard", "--shard"]
     assert cli.main(["train", *options]) == 0
     expected = {"model": "delta, True", "studies": [study], "names": ("laptop", "ci"), "out": tmp_path, "resume": True}
     data = {"pictures": None, "section": "both", "clean": "gentle"}
