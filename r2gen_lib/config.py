@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -355,51 +355,3 @@ def _look_up(name: str, table: Mapping[str, Any], what: str) -> Any:
     if name not in table:
         raise R2GenError(f"{what}: found {name!r}, expected one of {', '.join(table)}.")
     return table[name]
-
-
-def preset_to_dict(preset: Preset) -> dict:
-    """The preset as plain dicts, lists and numbers, ready for JSON."""
-    plain = replace(
-        preset,
-        vision=replace(preset.vision, model_kwargs=dict(preset.vision.model_kwargs)),
-        language=replace(preset.language, shape=dict(preset.language.shape)),
-    )
-    return _listed(asdict(plain))
-
-
-def preset_from_dict(values: Mapping[str, Any]) -> Preset:
-    """The inverse of ``preset_to_dict``. Raises R2GenError that names an unknown or missing field."""
-    parts = dict(
-        vision=VisionConfig,
-        language=LanguageConfig,
-        prompt=PromptConfig,
-        optim=OptimConfig,
-        decoding=DecodingConfig,
-        lora=LoraConfig,
-        language_lora=LoraConfig,
-    )
-    built = {k: _build(parts[k], v) if k in parts and v is not None else v for k, v in values.items()}
-    return _build(Preset, built)
-
-
-def _build(kind: type, values: Mapping[str, Any]) -> Any:
-    unknown = set(values) - {f.name for f in fields(kind)}
-    if unknown:
-        names = ", ".join(sorted(unknown))
-        raise R2GenError(f"{kind.__name__}: unknown field(s) {names}; was it saved by a newer r2gen?")
-    try:
-        return kind(**{key: _tupled(value) for key, value in values.items()})
-    except TypeError as error:
-        raise R2GenError(f"{kind.__name__}: {error}") from error
-
-
-def _listed(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _listed(item) for key, item in value.items()}
-    return [_listed(item) for item in value] if isinstance(value, (tuple, list)) else value
-
-
-def _tupled(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _tupled(item) for key, item in value.items()}
-    return tuple(_tupled(item) for item in value) if isinstance(value, (tuple, list)) else value

@@ -15,8 +15,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from r2gen_lib.config import Preset, get_preset, preset_to_dict
+from r2gen_lib.config import Preset, get_preset
 from r2gen_lib.errors import R2GenError
+from r2gen_lib.preset_json import preset_to_dict
 
 KINDS = ("paper", "code", "model", "measured", "ours")
 

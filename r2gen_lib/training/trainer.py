@@ -18,7 +18,7 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from r2gen_lib.config import Preset, Profile, get_preset, get_profile, preset_to_dict
+from r2gen_lib.config import Preset, Profile, get_preset, get_profile
 from r2gen_lib.data.doctor import require_healthy
 from r2gen_lib.data.study import Study, by_split
 from r2gen_lib.data.views import with_views
@@ -27,6 +27,7 @@ from r2gen_lib.files import atomic_write
 from r2gen_lib.model import checkpoint
 from r2gen_lib.model.r2gengpt import R2GenGPT
 from r2gen_lib.model.sharding import unsharded
+from r2gen_lib.preset_json import preset_to_dict
 from r2gen_lib.training.balance import balanced
 from r2gen_lib.training.examples import Examples
 from r2gen_lib.training.processes import Processes
