@@ -142,6 +142,8 @@ class OptimConfig:
     ``max_skipped`` in a row stop too.
     ``balance`` shows studies more often whose reports call an observation present that less than this share of them
     does (``r2gen_lib.training.balance``); None, as in the paper: each once an epoch.
+    ``finding_weight`` is what a report token weighs in the training loss where its sentence names a finding
+    (``r2gen_lib.training.emphasis``); 1, as in the paper: as all others. The validation loss is always unweighted.
     """
 
     learning_rate: float
@@ -165,6 +167,7 @@ class OptimConfig:
     non_finite: str = "stop"
     max_skipped: int = 5
     balance: float | None = None
+    finding_weight: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ def with_original_behaviour(preset: str | Preset) -> Preset:
             noisy_frozen_encoder=True,
             mask_token_0=True,
             balance=None,
+            finding_weight=1.0,
         ),
         decoding=replace(decoding, min_new_tokens=forced, no_repeat_ngram_size=0, cut_unfinished=False),
         lora=replace(preset.lora, query_value=True),

@@ -51,6 +51,7 @@ _ANYWHERE = {  # a setting that has the same source in every preset
     "optim.select_by": "ours: the loss costs seconds; the paper's (BLEU-4 + CIDEr) / 2 costs every report's generation",
     "optim.patience": "ours: none, the cosine needs all of its steps",
     "optim.balance": "paper: none, every study once an epoch",
+    "optim.finding_weight": "paper: every token's loss weighs the same",
     "optim.non_finite": "ours: stop; a loss that is not a number is a mistake until its batch has been looked at",
     "optim.max_skipped": "ours: five in a row are no longer a single bad batch",
 }

@@ -29,6 +29,8 @@ def options(p: argparse.ArgumentParser) -> None:
     words = "show studies more often whose reports call an observation present that less than this share of them does, "
     words += "such as 0.2 (default: each once an epoch)"
     p.add_argument("--balance", type=positive_share, metavar="F", help=words)
+    words = "what the words of sentences that name a finding weigh in the training loss (default: the preset's, 1)"
+    p.add_argument("--finding-weight", type=float, metavar="W", help=words)
     profile_option(p)
     p.add_argument("--out", type=Path, help="folder for checkpoint and curve (default: a new one in runs/)")
     p.add_argument("--resume", action="store_true", help="go on from what --out holds")
@@ -74,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
         "accumulate": args.accumulate,
         "learning_rate": args.learning_rate,
         "balance": args.balance,
+        "finding_weight": args.finding_weight,
     }
     preset = replace(preset, optim=replace(preset.optim, **{name: n for name, n in optim.items() if n is not None}))
     if args.perfect_eye:

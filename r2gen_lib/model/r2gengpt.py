@@ -20,6 +20,7 @@ from r2gen_lib.model.alignment import end_ids, prompt_ids, report_ids, splice
 from r2gen_lib.model.generation import Generated, changed_decoding, generate_reports, stream_report
 from r2gen_lib.model.language import LanguageModel, checksum, load_language
 from r2gen_lib.model.lora import train_dropout, with_language_lora
+from r2gen_lib.model.loss import report_loss, weights_in_place
 from r2gen_lib.model.low_memory import GRADIENT_SCALE, scale_gradient
 from r2gen_lib.model.original_checkpoint import model_from_original
 from r2gen_lib.model.perfect_eye import MODEL_NAME, PerfectEye
@@ -38,7 +39,7 @@ class ReportOutput:
     """What a forward pass gives: ``R`` counts the report tokens of the batch, its ends included.
 
     Attributes:
-        loss: mean cross-entropy over the ``R`` tokens, in nats.
+        loss: mean cross-entropy over the ``R`` tokens, in nats; weighted if weights were given.
         logits: ``(R, vocabulary)``, in fp32, for the report tokens alone.
         labels: ``(R,)``, the tokens to be predicted.
         rows: ``(R,)``, the row of the batch each belongs to.
@@ -257,12 +258,18 @@ class R2GenGPT(nn.Module):
         pixel_values: Float[Tensor, "B V 3 H W"] | None = None,
         reports: Sequence[str] = (),
         features: Float[Tensor, "B N D_v"] | None = None,
+        weights: Sequence[Sequence[float]] | None = None,
     ) -> ReportOutput:
         """Loss of the reports given the pictures; logits only where the report is.
 
+        Args:
+            pixel_values, features: as in ``visual_tokens``.
+            reports: one a study.
+            weights: what the loss of each report token weighs in the mean, the end's too; by default all the same.
+
         Raises:
             DataError: a report is empty.
-            R2GenError: as many reports as pictures are needed.
+            R2GenError: as many reports as pictures are needed, and as many weights as report tokens.
         """
         visual = self.visual_tokens(pixel_values, features)  # (B, M, D_lm)
         if len(reports) != visual.shape[0]:
@@ -276,7 +283,8 @@ class R2GenGPT(nn.Module):
             spliced = spliced.without_loss_on(0)
         chosen, logits = spliced.predicts_report, self._read(spliced)
         labels = spliced.labels[:, 1:][chosen]  # (R,)
-        loss = nn.functional.cross_entropy(logits, labels)
+        weighed = None if weights is None else weights_in_place(weights, [len(row) for row in ids], chosen)
+        loss = report_loss(logits, labels, weighed)
         if in_fp16:
             loss = scale_gradient(loss, GRADIENT_SCALE)
         return ReportOutput(loss, logits, labels, chosen.nonzero()[:, 0])

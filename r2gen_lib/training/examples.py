@@ -12,6 +12,7 @@ from r2gen_lib.errors import DataError
 from r2gen_lib.model.alignment import report_ids
 from r2gen_lib.model.r2gengpt import R2GenGPT
 from r2gen_lib.model.sharding import is_sharded
+from r2gen_lib.training.emphasis import token_weights
 from r2gen_lib.training.feature_cache import encode_studies, study_pixels
 from r2gen_lib.training.processes import Processes
 from r2gen_lib.training.schedule import cut
@@ -23,13 +24,16 @@ class Examples:
     Attributes:
         studies: ``S`` studies.
         lengths: ``S`` numbers of report tokens, the end included, after the cut at ``max_report_tokens``.
-        targets: how many of these have a loss: all, or with ``mask_token_0`` all but token 0.
+        targets: what their losses weigh in all. Each weighs 1, or ``finding_weight`` if it is to train on and stands
+            in a sentence that names a finding; with ``mask_token_0`` token 0 weighs nothing.
 
     Raises:
         DataError: no studies, or empty reports; the message names them.
     """
 
-    def __init__(self, model: R2GenGPT, studies: Sequence[Study], name: str, progress: bool = True) -> None:
+    def __init__(
+        self, model: R2GenGPT, studies: Sequence[Study], name: str, progress: bool = True, finding_weight: float = 1.0
+    ) -> None:
         self.studies = list(studies)
         if not self.studies:
             raise DataError(f"{name} studies: found none. Give studies of that split, and a profile that takes some.")
@@ -43,6 +47,14 @@ class Examples:
         ids = report_ids(model.tokenizer, reports, optim.max_report_tokens, model.ends[0])
         self.lengths = [len(row) for row in ids]
         self.targets = [len(row) - optim.mask_token_0 * row.count(0) for row in ids]
+        self._weights = None
+        if finding_weight != 1:
+            weights = [token_weights(model.tokenizer, report, finding_weight) + [1.0] for report in reports]
+            self._weights = [row[:length] for row, length in zip(weights, self.lengths, strict=True)]
+            self.targets = [
+                sum(w for w, token in zip(row, tokens, strict=True) if token or not optim.mask_token_0)
+                for row, tokens in zip(self._weights, ids, strict=True)
+            ]
         same_each_time = model.mode == "shallow" and not model.preset.optim.noisy_frozen_encoder
         self._features = encode_studies(model, self.studies, progress=progress) if same_each_time else None
         self._model = model
@@ -55,13 +67,12 @@ class Examples:
     def batch(self, indices: Sequence[int], shift: int = 0) -> dict:
         """Arguments of ``model(...)`` for these studies, each with the picture ``shift`` further on."""
         sources = [(i + shift) % len(self) for i in indices]
-        reports = [self.studies[i].report for i in indices]
+        texts: dict = {"reports": [self.studies[i].report for i in indices]}
+        if self._weights is not None:
+            texts["weights"] = [self._weights[i] for i in indices]
         if self._features is not None:
-            return {"features": self._features[sources], "reports": reports}
-        return {
-            "pixel_values": study_pixels(self._model, [self.studies[i] for i in sources], self._pictures),
-            "reports": reports,
-        }
+            return {"features": self._features[sources]} | texts
+        return {"pixel_values": study_pixels(self._model, [self.studies[i] for i in sources], self._pictures)} | texts
 
 
 @torch.no_grad()

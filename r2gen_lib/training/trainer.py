@@ -134,7 +134,7 @@ class _Run:
         if self.optim.balance is not None:
             chosen = balanced(chosen, self.optim.balance, seed)
         with self.processes.main_first():
-            self.train_set = Examples(model, chosen, "train", self.progress)
+            self.train_set = Examples(model, chosen, "train", self.progress, self.optim.finding_weight)
             self.val_set = Examples(model, held_out, "val", self.progress)
         self.epoch_length = len(self._batches(0))
         self.total = profile.train_steps or self.optim.epochs * self.epoch_length

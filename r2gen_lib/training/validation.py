@@ -29,6 +29,8 @@ def check_choices(optim: OptimConfig) -> None:
             raise R2GenError(f"OptimConfig.{field}: found {getattr(optim, field)}, expected 1 or more.")
     if optim.balance is not None and not 0 < optim.balance <= 1:
         raise R2GenError(f"OptimConfig.balance: found {optim.balance}, expected a share over 0 and at most 1, or None.")
+    if not 0 < optim.finding_weight < math.inf:
+        raise R2GenError(f"OptimConfig.finding_weight: found {optim.finding_weight}, expected a number over 0.")
 
 
 def validate(model: R2GenGPT, examples: Examples, optim: OptimConfig, processes: Processes) -> dict[str, float]:
