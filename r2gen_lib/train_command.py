@@ -6,7 +6,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from r2gen_lib.command_options import positive, positive_share, preset_option, profile_option, results_folder
+from r2gen_lib.command_options import count, positive, positive_share, preset_option, profile_option, results_folder
 from r2gen_lib.config import MODES
 from r2gen_lib.data_commands import data_options, draw_simulated, studies_of
 from r2gen_lib.errors import R2GenError
@@ -31,6 +31,11 @@ def options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--balance", type=positive_share, metavar="F", help=words)
     words = "what the words of sentences that name a finding weigh in the training loss (default: the preset's, 1)"
     p.add_argument("--finding-weight", type=float, metavar="W", help=words)
+    words = (
+        "add N training studies with findings drawn into new simulated chests, and reports that were rewritten to say "
+    )
+    words += "so (default: 0; none of them is used to validate)"
+    p.add_argument("--rewritten", type=count, default=0, metavar="N", help=words)
     profile_option(p)
     p.add_argument("--out", type=Path, help="folder for checkpoint and curve (default: a new one in runs/)")
     p.add_argument("--resume", action="store_true", help="go on from what --out holds")
@@ -85,6 +90,10 @@ def run(args: argparse.Namespace) -> int:
         preset = replace(preset, language=replace(preset.language, shard=True))
     profile = replace(get_profile(args.profile), **{name: n for name, n in given.items() if n})
     studies = studies_of(args)
+    if args.rewritten:
+        from r2gen_lib.training.rewritten import rewritten_studies
+
+        studies += rewritten_studies(studies, args.rewritten)
     with processes.main_first():
         draw_simulated([study for split in chosen_studies(studies, profile) for study in split], preset.vision.views)
         model = R2GenGPT.from_preset(preset, mode=args.mode)

@@ -58,11 +58,12 @@ def random_findings(rng: np.random.Generator) -> tuple[Finding, ...]:
     for group in _EXCLUSIVE:
         for extra in [name for name in names if name in group][1:]:
             names.remove(extra)
-    coded = coded_findings()
-    return tuple(_drawn_anew(coded.get(name, (Finding(name),)), rng) for name in names)
+    return tuple(drawn_anew(name, rng) for name in names)
 
 
-def _drawn_anew(coded: tuple[Finding, ...], rng: np.random.Generator) -> Finding:
+def drawn_anew(name: str, rng: np.random.Generator) -> Finding:
+    """A finding with zone and pattern of one of its codes in the training split; side and severity are drawn."""
+    coded = coded_findings().get(name, (Finding(name),))
     finding = coded[rng.integers(len(coded))]
     side = str(rng.choice(["left", "right", "bilateral"], p=[0.42, 0.42, 0.16]))
     if finding.name in MIDLINE:

@@ -33,11 +33,18 @@ def test_two_processes_as_one(tmp_path):
     assert Counter(shares[0] + shares[1]) == dict.fromkeys(held_out, evaluations)
 
 
+def test_processes_forked_from_a_kernel_that_has_trained_know_one_another(tmp_path):
+    script = SCRIPT.with_name("launched_from_a_kernel.py")
+    subprocess.run([sys.executable, script, tmp_path], check=True, timeout=500)
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {"0.txt": "2 3", "1.txt": "2 3"}
+
+
 @pytest.mark.slow
-def test_the_command_under_torchrun(tmp_path):
+@pytest.mark.parametrize("options", [[], ["--shard"]], ids=["whole", "sharded"])
+def test_the_command_under_torchrun(tmp_path, options):
     """``r2gen train`` as a user launches it on two GPUs, here on two CPU processes, with the laptop's own models."""
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    launch += ["-m", "r2gen_lib.cli", *COMMAND, "--batch", "2", "--out", tmp_path / "two"]
+    launch += ["-m", "r2gen_lib.cli", *COMMAND, *options, "--batch", "2", "--out", tmp_path / "two"]
     done = subprocess.run(launch, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("best step") == 1, "one process speaks"
