@@ -233,3 +233,27 @@ def interval_plot(rows: Mapping[str, tuple[float, float, float]], label: str = "
     ax.set(xlabel=label, title=title, ylim=(len(rows) - 0.5, -0.75))
     ax.margins(x=0.12)
     return figure
+
+
+def habit_shifts(table: pd.DataFrame, title: str = "") -> Figure:
+    """How far each habit of scoring moves each score, in percent of it: a row a score, a mark a habit.
+
+    Args:
+        table: ``evaluation.habits.habits_table``'s; its first row is what is moved.
+        title: over the figure.
+    """
+    start = table["score"].iloc[0]
+    shifts = 100 * table["moved by"].iloc[1:] / start.where(start > 0)  # (habits, scores); a score of 0 has no percent
+    figure, ax = plt.subplots(figsize=(8.4, 1.2 + 0.42 * len(start)), layout="constrained")
+    for (habit, row), marker, colour in zip(shifts.iterrows(), "osD^", (*_MODES[1:], _INK), strict=False):
+        ax.plot(row, range(len(row)), marker, color=colour, label=habit, markersize=7, alpha=0.85)
+    ax.axvline(0, color=_INK, linestyle=":", linewidth=1)
+    ax.set_yticks(
+        range(len(start)), [name.replace("Bleu_", "BLEU-").replace("ROUGE_L", "ROUGE-L") for name in start.index]
+    )
+    ax.invert_yaxis()
+    ax.grid(axis="x", alpha=0.3)
+    ax.set(xlabel="change in percent of the score")
+    ax.set_title(title, loc="left")
+    figure.legend(loc="outside right upper", fontsize=9)
+    return figure

@@ -103,3 +103,15 @@ def test_recipe_curves_has_two_lines_a_recipe_and_names_what_is_missing():
     assert len(drawn) == 4 and list(drawn[2].get_xdata()) == [0, 8] and list(drawn[1].get_ydata()) == [4, 3.1]
     with pytest.raises(DataError, match="no recipe 'c'; the table has a, b"):
         figures.recipe_curves(sweep, {"c": "gone"})
+
+
+def test_habit_shifts_are_percents_of_the_first_row():
+    scores = pd.DataFrame({"Bleu_1": [0.4, 0.3, 0.5], "CIDEr": [0.0, 0.1, 0.0]}, index=["as here", "cut", "both"])
+    table = pd.concat({"score": scores, "moved by": scores - scores.loc["as here"]}, axis=1)
+    figure = figures.habit_shifts(table)
+    figure.canvas.draw()
+    (axes,) = figure.axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["BLEU-1", "CIDEr"]
+    marks = {line.get_label(): line.get_xdata() for line in axes.lines if not line.get_label().startswith("_")}
+    assert marks["cut"][0] == pytest.approx(-25) and marks["both"][0] == pytest.approx(25)
+    assert np.isnan(marks["cut"][1])  # of nothing there is no percent
