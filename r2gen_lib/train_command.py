@@ -36,6 +36,9 @@ def options(p: argparse.ArgumentParser) -> None:
     )
     words += "so (default: 0; none of them is used to validate)"
     p.add_argument("--rewritten", type=count, default=0, metavar="N", help=words)
+    words = "what --rewritten draws: names of findings, or all that have a sentence (default: those that the laptop's "
+    words += "encoder sees)"
+    p.add_argument("--rewritten-findings", nargs="+", default=[], metavar="NAME", help=words)
     profile_option(p)
     p.add_argument("--out", type=Path, help="folder for checkpoint and curve (default: a new one in runs/)")
     p.add_argument("--resume", action="store_true", help="go on from what --out holds")
@@ -91,9 +94,11 @@ def run(args: argparse.Namespace) -> int:
     profile = replace(get_profile(args.profile), **{name: n for name, n in given.items() if n})
     studies = studies_of(args)
     if args.rewritten:
-        from r2gen_lib.training.rewritten import rewritten_studies
+        from r2gen_lib.simulation.sentences import SAYABLE
+        from r2gen_lib.training.rewritten import CLEAR, rewritten_studies
 
-        studies += rewritten_studies(studies, args.rewritten)
+        findings = SAYABLE if args.rewritten_findings == ["all"] else args.rewritten_findings or CLEAR
+        studies += rewritten_studies(studies, args.rewritten, findings=findings)
     with processes.main_first():
         draw_simulated([study for split in chosen_studies(studies, profile) for study in split], preset.vision.views)
         model = R2GenGPT.from_preset(preset, mode=args.mode)

@@ -4,18 +4,21 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import r2gen_lib
 from r2gen_lib import cli, load_studies, train_command
+from r2gen_lib.assets import repository_data
 from r2gen_lib.data.study import Picture, by_split
 from r2gen_lib.errors import DataError
 from r2gen_lib.evaluation.clinical_phrases import OBSERVATIONS
 from r2gen_lib.evaluation.clinical_rules import State, label_reports
 from r2gen_lib.evaluation.counterfactual_cases import CASES
 from r2gen_lib.simulation.findings import Finding
+from r2gen_lib.simulation.sentences import SAYABLE
 from r2gen_lib.simulation.simulate import simulate
-from r2gen_lib.training.rewritten import rewrite, rewritten_studies
+from r2gen_lib.training.rewritten import CLEAR, rewrite, rewritten_studies
 
 EFFUSION = Finding("Pleural Effusion", "left", severity=0.2)
 HEART = Finding("Cardiomegaly", severity=0.5)
@@ -67,7 +70,7 @@ def test_two_findings_that_one_sentence_denied_are_both_said():
 
 
 def test_a_thousand_rewritten_reports_say_what_their_pictures_show(studies):
-    made = rewritten_studies(studies, 1000)
+    made = rewritten_studies(studies, 1000, findings=SAYABLE)
     labels = label_reports(study.report for study in made)
     for study, row in zip(made, labels, strict=True):
         said = {o for o, state in zip(OBSERVATIONS, row, strict=True) if state >= State.UNCERTAIN}
@@ -76,6 +79,23 @@ def test_a_thousand_rewritten_reports_say_what_their_pictures_show(studies):
     assert {len(study.findings) for study in made} == {1, 2, 3}
     bases = {study.id.split("-rewritten")[0] for study in made}
     assert bases <= {study.id for study in by_split(studies, "train")}
+
+
+def test_what_is_drawn_can_be_chosen_and_is_by_default_what_the_encoder_sees(studies):
+    chosen = ("Cardiomegaly", "Edema", "Device")
+    assert {f.name for study in rewritten_studies(studies, 60, findings=chosen) for f in study.findings} == set(chosen)
+    seen = pd.read_csv(repository_data("weights/vision_laptop_auroc.csv"), index_col="finding")["AUROC (picture)"]
+    assert {f.name for study in rewritten_studies(studies, 300) for f in study.findings} == set(CLEAR)
+    left_out = [name for name in SAYABLE if name not in CLEAR]
+    assert seen[left_out].mean() < seen[list(CLEAR)].mean() - 0.05
+
+
+@pytest.mark.parametrize("findings", [["Cardiomegaly", "Scoliosis", "Edema"], ["Cardiomegaly", "Edema"], []])
+def test_findings_that_cannot_be_said_or_are_too_few_are_refused(studies, findings):
+    with pytest.raises(
+        DataError, match="rewritten studies: found findings .*; expected at least three of"
+    ):
+        rewritten_studies(studies, 3, findings=findings)
 
 
 def test_the_seed_decides(studies):
@@ -103,7 +123,9 @@ def test_the_command_adds_them_to_the_train_split_alone(studies, monkeypatch, tm
     monkeypatch.setattr(
         r2gen_lib, "train", lambda model, studies, *rest, **options: given.update(all=studies) or RESULT
     )
-    assert cli.main(["train", "--rewritten", "7", "--out", str(tmp_path / "run")]) == 0
+    options = ["--rewritten-findings", "Cardiomegaly", "Edema", "Device", "--out", str(tmp_path / "run")]
+    assert cli.main(["train", "--rewritten", "7", *options]) == 0
     added = [study for study in given["all"] if "rewritten" in study.id]
     assert len(added) == 7 and {study.split for study in added} == {"train"}
+    assert {finding.name for study in added for finding in study.findings} <= {"Cardiomegaly", "Edema", "Device"}
     assert [study for study in given["all"] if study not in added] == studies
