@@ -92,9 +92,7 @@ def test_what_is_drawn_can_be_chosen_and_is_by_default_what_the_encoder_sees(stu
 
 @pytest.mark.parametrize("findings", [["Cardiomegaly", "Scoliosis", "Edema"], ["Cardiomegaly", "Edema"], []])
 def test_findings_that_cannot_be_said_or_are_too_few_are_refused(studies, findings):
-    with pytest.raises(
-        DataError, match="rewritten studies: found findings .*; expected at least three of"
-    ):
+    with pytest.raises(DataError, match="rewritten studies: found findings .*; expected at least three of"):
         rewritten_studies(studies, 3, findings=findings)
 
 
