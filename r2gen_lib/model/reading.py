@@ -35,7 +35,7 @@ class ReportReader:
     ) -> None:
         self.language, self.before = language, before
         self.constant, self.checkpoints = constant and bool(before), checkpoints
-        self._known: tuple[torch.device, Cache] | None = None
+        self._known: tuple[torch.device, torch.dtype, Cache] | None = None
         self._plain: bool | None = None
 
     def __call__(self, spliced: Splice) -> Float[Tensor, "R vocabulary"]:
@@ -69,16 +69,17 @@ class ReportReader:
     def _before_picture(self, batch: int) -> dict[str, Cache]:
         """Keys and values of the words before the picture, as an argument for the language model, for ``batch`` rows
         alike. Empty where there is nothing to keep, or the architecture keeps something else than keys and values."""
-        device = self.language.get_input_embeddings().weight.device
-        if self.constant and (self._known is None or self._known[0] != device):
-            words = torch.tensor([self.before], device=device)
+        weight = self.language.get_input_embeddings().weight
+        place = weight.device, weight.dtype  # a model that is moved or cast has other keys and values
+        if self.constant and (self._known is None or self._known[:2] != place):
+            words = torch.tensor([self.before], device=weight.device)
             cache = cache_of(self.language.base_model(input_ids=words, use_cache=True))
             kinds = {type(layer).__name__ for layer in getattr(cache, "layers", ())}
             self.constant = isinstance(cache, DynamicCache) and kinds <= _KEYS_AND_VALUES
-            self._known = device, cache
+            self._known = *place, cache
         if not self.constant:
             return {}
-        cache = copy.deepcopy(self._known[1])
+        cache = copy.deepcopy(self._known[2])
         cache.batch_repeat_interleave(batch)
         return cache_argument(self.language.base_model, cache)
 

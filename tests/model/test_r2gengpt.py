@@ -41,6 +41,16 @@ def test_words_before_the_picture_are_worked_out_once_and_change_nothing(before)
     assert torch.allclose(quick, model.mapper.proj.weight.grad, rtol=1e-4, atol=1e-5)
 
 
+def test_they_are_worked_out_again_for_a_model_that_was_cast():
+    model = tiny_model()
+    with torch.no_grad():
+        single = model(tiny_pixels(), TEXTS).loss
+        model.language.double()
+        assert model(tiny_pixels(), TEXTS).loss.item() == pytest.approx(single.item(), abs=1e-5)
+        model.language.float()
+        assert model(tiny_pixels(), TEXTS).loss == single
+
+
 def test_features_stand_for_pictures():
     model, pixels = tiny_model(), tiny_pixels(views=2)
     features = model.encode(pixels)
