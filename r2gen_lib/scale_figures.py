@@ -35,8 +35,8 @@ def memory_bars(table: pd.DataFrame, limits: Mapping[str, float], title: str = "
         values = table[part].to_numpy(dtype=float)
         ax.barh(places, values, 0.78, left=left, color=colour, edgecolor="white", lw=0.5, label=_WORDS[part])
         left += values
+    paper = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}  # a device's line ends before a number
     for place, total in zip(places, left, strict=True):
-        paper = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}  # a device's line ends before a number
         ax.text(total, place, f" {total:.1f}", va="center", fontsize=8, bbox=paper, zorder=3)
     for name, gigabytes in limits.items():
         ax.axvline(gigabytes, color=_INK, ls="--", lw=0.9)

@@ -19,6 +19,7 @@ from r2gen_lib.errors import DataError
 from r2gen_lib.privacy import mark
 from r2gen_lib.simulation.batch import cached_picture
 from r2gen_lib.simulation.codes import findings_from_mesh
+from r2gen_lib.simulation.findings import Finding
 from r2gen_lib.simulation.projection import VIEWS
 
 SOURCES = ("openi_sim",)  # what needs no path
@@ -124,7 +125,11 @@ def _with_simulated_pictures(study: Study) -> Study:
     # both sections, whichever is the target: a study has one picture
     report = ". ".join(study.sections.get(name, "") for name in ("findings", "impression"))
     findings = findings_from_mesh(study.mesh, study.id, report=report, strict=False)
-    pictures = tuple(
-        Picture(view, simulated=True, loader=partial(cached_picture, study.id, findings, view)) for view in VIEWS
+    return replace(study, findings=findings, pictures=simulated_pictures(study.id, findings), source="openi_sim")
+
+
+def simulated_pictures(study_id: str, findings: tuple[Finding, ...]) -> tuple[Picture, ...]:
+    """Both views of the patient that a study's id names, with these findings, drawn when first loaded."""
+    return tuple(
+        Picture(view, simulated=True, loader=partial(cached_picture, study_id, findings, view)) for view in VIEWS
     )
-    return replace(study, findings=findings, pictures=pictures, source="openi_sim")

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 from r2gen_lib.errors import DataError
+from r2gen_lib.evaluation.page import score_name
 from r2gen_lib.figures import KINDS
 
 _FROZEN, _TRAINED = "#cfe3f2", "#f6c9a8"  # as in the drawing of the system
@@ -248,9 +249,7 @@ def habit_shifts(table: pd.DataFrame, title: str = "") -> Figure:
     for (habit, row), marker, colour in zip(shifts.iterrows(), "osD^", (*_MODES[1:], _INK), strict=False):
         ax.plot(row, range(len(row)), marker, color=colour, label=habit, markersize=7, alpha=0.85)
     ax.axvline(0, color=_INK, linestyle=":", linewidth=1)
-    ax.set_yticks(
-        range(len(start)), [name.replace("Bleu_", "BLEU-").replace("ROUGE_L", "ROUGE-L") for name in start.index]
-    )
+    ax.set_yticks(range(len(start)), [score_name(name) for name in start.index])
     ax.invert_yaxis()
     ax.grid(axis="x", alpha=0.3)
     ax.set(xlabel="change in percent of the score")

@@ -46,15 +46,14 @@ class Examples:
         optim, reports = model.preset.optim, [study.report for study in self.studies]
         ids = report_ids(model.tokenizer, reports, optim.max_report_tokens, model.ends[0])
         self.lengths = [len(row) for row in ids]
-        self.targets = [len(row) - optim.mask_token_0 * row.count(0) for row in ids]
-        self._weights = None
+        self._weights: list[list[float]] | None = None  # all the same
         if finding_weight != 1:
             weights = [token_weights(model.tokenizer, report, finding_weight) + [1.0] for report in reports]
             self._weights = [row[:length] for row, length in zip(weights, self.lengths, strict=True)]
-            self.targets = [
-                sum(w for w, token in zip(row, tokens, strict=True) if token or not optim.mask_token_0)
-                for row, tokens in zip(self._weights, ids, strict=True)
-            ]
+        self.targets = [
+            sum(w for w, token in zip(row, tokens, strict=True) if token or not optim.mask_token_0)
+            for row, tokens in zip(self._weights or [[1] * length for length in self.lengths], ids, strict=True)
+        ]
         same_each_time = model.mode == "shallow" and not model.preset.optim.noisy_frozen_encoder
         self._features = encode_studies(model, self.studies, progress=progress) if same_each_time else None
         self._model = model

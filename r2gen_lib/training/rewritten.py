@@ -12,23 +12,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 
-from r2gen_lib.data.study import Picture, Study
+from r2gen_lib.data.study import Study, by_split
 from r2gen_lib.errors import DataError
 from r2gen_lib.evaluation.clinical_rules import State, label_reports, sentence_labels
 from r2gen_lib.evaluation.counterfactual_cases import CASES, PARENT
-from r2gen_lib.simulation.batch import cached_picture
 from r2gen_lib.simulation.findings import Finding
-from r2gen_lib.simulation.projection import VIEWS
 from r2gen_lib.simulation.sentences import SAYABLE, sentence_for
+from r2gen_lib.sources import simulated_pictures
 from r2gen_lib.training.pretraining_data import drawn_anew
 
 _DENIALS = {case.observation: case.absent for case in reversed(CASES.values())}
-
-
 #: What the laptop's encoder sees at 224 x 224 pixels; nodules and fractures are too faint. A finding that is named in
 #: reports and not seen is learnt all the same, as something to say now and then: it becomes an invention.
 CLEAR = tuple(name for name in SAYABLE if name not in ("Nodule", "Rib Fracture", "Clavicle Fracture"))
@@ -59,11 +55,8 @@ def rewritten_studies(
         )
     normal = [
         study
-        for study in studies
-        if study.split == "train"
-        and "normal" in study.mesh
-        and study.pictures
-        and all(picture.simulated for picture in study.pictures)
+        for study in by_split(studies, "train")
+        if "normal" in study.mesh and study.pictures and all(picture.simulated for picture in study.pictures)
     ]
     nothing_found = label_reports(study.report for study in normal)[:, 0] == State.PRESENT  # the codes' "normal" errs
     normal = [study for study, nothing in zip(normal, nothing_found, strict=True) if nothing]
@@ -82,9 +75,7 @@ def _rewritten(study: Study, names: Sequence[str], rng: np.random.Generator) -> 
     report = rewrite(study.report, findings, rng)
     digest = hashlib.sha256(repr((study.id, findings, report)).encode()).hexdigest()[:12]
     name = f"{study.id}-rewritten-{digest}"
-    pictures = tuple(
-        Picture(view, simulated=True, loader=partial(cached_picture, name, findings, view)) for view in VIEWS
-    )
+    pictures = simulated_pictures(name, findings)
     return replace(
         study, id=name, report=report, sections={}, mesh=(), pictures=pictures, findings=findings, patient=""
     )
