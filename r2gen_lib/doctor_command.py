@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         health.write_bad_pictures(args.bad_pictures)
     print(health.to_json() if args.json else health.text())
     if args.bad_pictures and not args.json:
-        print(f"{len(health.bad_pictures):,} bad pictures are listed in {args.bad_pictures}")
+        print(f"bad pictures listed in {args.bad_pictures}: {len(health.bad_pictures):,}")
     return int(bool(health.problems))
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from r2gen_lib.evaluation.page import score_name
 from r2gen_lib.system_drawing import system_drawing
 
 __all__ = [
@@ -121,7 +122,7 @@ def score_bars(scores: pd.DataFrame, metrics: Sequence[str] | None = None, title
             ax.errorbar(left, values, reach, fmt="none", ecolor="#52606d", elinewidth=1, capsize=2)
         else:
             ax.bar_label(bars, fmt="%.2f", fontsize=7, color="#52606d" if i else _MODEL, padding=1)
-    ax.set_xticks(x, [m.replace("Bleu_", "BLEU-").replace("_", "-") for m in metrics])
+    ax.set_xticks(x, [score_name(m) for m in metrics])
     ax.set(ylabel="score")
     ax.margins(y=0.12)
     figure.legend(loc="outside upper center", ncols=min(3, len(scores)), fontsize=9, title=title or None)

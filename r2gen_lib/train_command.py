@@ -36,8 +36,8 @@ def options(p: argparse.ArgumentParser) -> None:
     )
     words += "so (default: 0; none of them is used to validate)"
     p.add_argument("--rewritten", type=count, default=0, metavar="N", help=words)
-    words = "what --rewritten draws: names of findings, or all that have a sentence (default: those that the laptop's "
-    words += "encoder sees)"
+    words = "what --rewritten draws: three or more findings, part of a name will do, or all that have a sentence "
+    words += "(default: those that the laptop's encoder sees)"
     p.add_argument("--rewritten-findings", nargs="+", default=[], metavar="NAME", help=words)
     profile_option(p)
     p.add_argument("--out", type=Path, help="folder for checkpoint and curve (default: a new one in runs/)")
@@ -94,10 +94,12 @@ def run(args: argparse.Namespace) -> int:
     profile = replace(get_profile(args.profile), **{name: n for name, n in given.items() if n})
     studies = studies_of(args)
     if args.rewritten:
+        from r2gen_lib.simulation.findings import names_chosen
         from r2gen_lib.simulation.sentences import SAYABLE
         from r2gen_lib.training.rewritten import CLEAR, rewritten_studies
 
-        findings = SAYABLE if args.rewritten_findings == ["all"] else args.rewritten_findings or CLEAR
+        named = args.rewritten_findings or CLEAR
+        findings = SAYABLE if named == ["all"] else names_chosen(named, SAYABLE, "with a sentence")
         studies += rewritten_studies(studies, args.rewritten, findings=findings)
     with processes.main_first():
         draw_simulated([study for split in chosen_studies(studies, profile) for study in split], preset.vision.views)

@@ -43,8 +43,8 @@ def test_problems_give_status_1_unless_they_are_skipped_by_name(data, capsys, tm
     data["studies"].append(Study("gone", "test", "Gone.", pictures=(Picture("frontal", tmp_path / "gone.png"),)))
     assert doctor(["mine.json", "--bad-pictures", str(tmp_path / "bad.csv")]) == 1
     out = capsys.readouterr().out
-    assert "missing_pictures: 1 of 1 picture files are not there" in out
-    assert out.endswith(f"1 bad pictures are listed in {tmp_path / 'bad.csv'}\n")
+    assert "missing_pictures: 1 of 1 picture files is not there" in out
+    assert out.endswith(f"bad pictures listed in {tmp_path / 'bad.csv'}: 1\n")
     assert "gone.png" in (tmp_path / "bad.csv").read_text()
     assert doctor(["mine.json", "--skip", "missing_pictures", "--quick"]) == 0
     assert "skipped by name: missing_pictures" in capsys.readouterr().out

@@ -64,12 +64,12 @@ def run_pairs(
         pairs: of ``counterfactual_pairs.make_pairs``.
         batch_size: pictures encoded and described at once.
         progress: show a progress bar.
-        decoding: overrides fields of the preset's DecodingConfig; greedy (``num_beams=1``) is the default here.
+        decoding: overrides fields of the preset's DecodingConfig, such as ``num_beams=1`` for greedy search.
     """
     shots = list(dict.fromkeys(shot for pair in pairs for shot in (pair.without, pair.with_)))
     place = {shot: i for i, shot in enumerate(shots)}
     features = encode_shots(model, shots, batch_size, progress)
-    reports = _reports(model, features, batch_size, progress, {"num_beams": 1, **decoding})
+    reports = _reports(model, features, batch_size, progress, decoding)
     says = label_reports(reports) >= State.UNCERTAIN  # (shots, 14)
     eye = eye_logits(model, features)
     cases = list(dict.fromkeys(pair.case for pair in pairs if pair.case))

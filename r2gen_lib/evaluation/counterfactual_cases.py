@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from r2gen_lib.errors import SimulationError
-from r2gen_lib.simulation.findings import Finding
+from r2gen_lib.simulation.findings import Finding, names_chosen
 
 #: CheXpert's tree (Irvin et al., arXiv 1901.07031, figure 1): an observation -> what it is a kind of. A report that
 #: names the kind has made no mistake.
@@ -101,20 +100,7 @@ def chosen_cases(names: Sequence[str]) -> list[Case]:
     Raises:
         SimulationError: a name fits none or several, or there are no names.
     """
-    found: dict[str, Case] = {}
-    for name in names:
-        folded = name.strip().casefold()
-        exact = [case for key, case in CASES.items() if key.casefold() == folded]
-        near = exact or [case for key, case in CASES.items() if folded and folded in key.casefold()]
-        if len(near) != 1:
-            which = "several fit: " + ", ".join(case.finding for case in near) if near else "none fits"
-            raise SimulationError(
-                f"finding {name!r}: {which}. Expected one of those with a CheXpert observation: {', '.join(CASES)}."
-            )
-        found[near[0].finding] = near[0]
-    if not found:
-        raise SimulationError(f"findings: found none, expected one or more of {', '.join(CASES)}.")
-    return list(found.values())
+    return [CASES[name] for name in names_chosen(names, CASES, "with a CheXpert observation")]
 
 
 def covers(finding: Finding, case: Case) -> bool:

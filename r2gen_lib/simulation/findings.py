@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+
+from r2gen_lib.errors import SimulationError
 
 #: Every finding the simulator draws, in the order of the labels that the vision encoder learns.
 FINDING_NAMES = (
@@ -76,3 +79,28 @@ class Finding:
     def __str__(self) -> str:
         words = [self.side, self.zone, self.name.lower()]
         return " ".join(word for word in words if word)
+
+
+def names_chosen(names: Iterable[str], among: Collection[str], which: str) -> list[str]:
+    """Names of findings as people type them: case does not matter, a part that fits one will do; each once, in order.
+
+    Args:
+        names: such as ``["Cardiomegaly", "effusion"]``.
+        among: the names that can be chosen.
+        which: what those have in common, for the error: ``"with a sentence"``.
+
+    Raises:
+        SimulationError: a name fits none or several, or there are no names.
+    """
+    found: dict[str, None] = {}
+    for name in names:
+        folded = name.strip().casefold()
+        exact = [known for known in among if known.casefold() == folded]
+        near = exact or [known for known in among if folded and folded in known.casefold()]
+        if len(near) != 1:
+            fits = f"several fit: {', '.join(near)}" if near else "none fits"
+            raise SimulationError(f"finding {name!r}: {fits}. Expected one of those {which}: {', '.join(among)}.")
+        found[near[0]] = None
+    if not found:
+        raise SimulationError(f"findings: found none, expected one or more of {', '.join(among)}.")
+    return list(found)

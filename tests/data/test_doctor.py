@@ -75,6 +75,9 @@ def test_a_study_or_a_patient_in_two_splits_and_ids_that_repeat():
     assert names(health.problems) == ["repeated_ids", "study_in_two_splits", "patient_in_two_splits"]
     page = health.text()
     assert "0 (train, test)" in page and "7 (train, val)" in page and "such as p." in page
+    assert "1 patient is in more than one split" in page and "1 id appears" in page
+    two = look([*healthy(), study(0, "test"), study(1, "test")]).text()
+    assert "2 studies are in more than one split" in two
     assert health.counts["patients"] == {"train": 1, "val": 1, "test": 0, "all": 1}
 
 
@@ -273,7 +276,7 @@ def test_training_is_refused_with_the_names_of_the_checks_that_failed(tmp_path):
     with pytest.raises(DataError) as refused:
         require_healthy(studies, PRESET)
     said = str(refused.value)
-    assert "2 of the doctor's checks failed" in said and "1 reports are empty, such as e. " in said
+    assert "2 of the doctor's checks failed" in said and "1 report is empty, such as e. " in said
     assert said.endswith('by name: skip=["empty_reports", "missing_pictures"].')
     kept = require_healthy(studies, "laptop", ["empty_reports", "missing_pictures"], tokenizer=words)
     assert kept.problems == []

@@ -9,7 +9,7 @@ from r2gen_lib import R2GenGPT, cli
 from r2gen_lib.data.study import Study
 from r2gen_lib.errors import DataError, SimulationError
 from r2gen_lib.evaluation.clinical import label_table
-from r2gen_lib.evaluation.counterfactual import Counterfactuals, run_pairs
+from r2gen_lib.evaluation.counterfactual import Counterfactuals, encode_shots, run_pairs
 from r2gen_lib.evaluation.counterfactual_cases import CASES, DEFAULT_FINDINGS, chosen_cases, covers
 from r2gen_lib.evaluation.counterfactual_figures import pair_gallery, rate_figure, telling_pairs
 from r2gen_lib.evaluation.counterfactual_pairs import BESIDE, CONTROL, NORMAL, OWN, Shot, make_pairs
@@ -156,6 +156,10 @@ def test_a_run_is_kept_and_repeatable(tmp_path):
     result = run_pairs(model, pairs, batch_size=5, progress=False, max_new_tokens=5)
     again = run_pairs(model, pairs, batch_size=5, progress=False, max_new_tokens=5)
     pd.testing.assert_frame_equal(result.rows, again.rows)
+    shot = pairs[0].without
+    features = encode_shots(model, [shot], progress=False)
+    (own_way,) = model.generate(features=features, max_new_tokens=5)  # with the preset's decoding
+    assert result.rows["report without"][0] == own_way
     own = result.rows[result.rows.kind != CONTROL]
     assert len(own) == sum(pair.kind != CONTROL for pair in pairs)
     assert result.rows["log-odds with"].notna().all() and result.rows["eye with"].isna().all()

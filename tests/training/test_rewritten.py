@@ -121,7 +121,7 @@ def test_the_command_adds_them_to_the_train_split_alone(studies, monkeypatch, tm
     monkeypatch.setattr(
         r2gen_lib, "train", lambda model, studies, *rest, **options: given.update(all=studies) or RESULT
     )
-    options = ["--rewritten-findings", "Cardiomegaly", "Edema", "Device", "--out", str(tmp_path / "run")]
+    options = ["--rewritten-findings", "cardio", "EDEMA", "Device", "--out", str(tmp_path / "run")]
     assert cli.main(["train", "--rewritten", "7", *options]) == 0
     added = [study for study in given["all"] if "rewritten" in study.id]
     assert len(added) == 7 and {study.split for study in added} == {"train"}
