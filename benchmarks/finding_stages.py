@@ -57,8 +57,7 @@ def stages_of(model: R2GenGPT, features: Tensor) -> dict[str, np.ndarray]:
     """What a probe reads at each stage, (chests, numbers)."""
     middle = model.language.config.num_hidden_layers // 2
     parts: dict[str, list[Tensor]] = {}
-    for start in range(0, len(features), BATCH):
-        chunk = features[start : start + BATCH]
+    for chunk in features.split(BATCH):
         visual = model.visual_tokens(features=chunk)
         words = report_ids(model.tokenizer, [FIRST_WORDS] * len(chunk), 99)
         spliced = splice(model.embed, visual, model.prompt, [ids[:-1] for ids in words])
@@ -74,6 +73,14 @@ def stages_of(model: R2GenGPT, features: Tensor) -> dict[str, np.ndarray]:
         }.items():
             parts.setdefault(name, []).append(value.float().cpu())
     return {name: torch.cat(values).numpy() for name, values in parts.items()}
+
+
+@torch.no_grad()
+def sentences_of(model: R2GenGPT, features: Tensor) -> np.ndarray:
+    """(chests, 6): log-odds of each finding's sentence."""
+    cases = [CASES[name] for name in ASKED]
+    odds = [torch.stack([log_odds(model, c, k.present, k.absent) for k in cases], 1) for c in features.split(BATCH)]
+    return torch.cat(odds).cpu().numpy()
 
 
 def truth_of(shots: list[Shot]) -> np.ndarray:
@@ -122,12 +129,8 @@ def main() -> None:
     for stage, seen in before.items():
         probe = make_pipeline(StandardScaler(), RidgeCV(np.logspace(1, 6, 11), alpha_per_target=True))
         scores[stage] = probe.fit(seen, truth_of(fit).astype(float)).predict(after[stage])
-    odds = [
-        [log_odds(model, asked[i : i + BATCH], CASES[name].present, CASES[name].absent) for name in ASKED]
-        for i in range(0, len(asked), BATCH)
-    ]
-    scores["sentence"] = torch.cat([torch.stack(chunk, 1) for chunk in odds]).detach().cpu().numpy()
-    reports = [text for i in range(0, len(asked), BATCH) for text in model.generate(features=asked[i : i + BATCH])]
+    scores["sentence"] = sentences_of(model, asked)
+    reports = [text for chunk in asked.split(BATCH) for text in model.generate(features=chunk)]
     print(f"{args.checkpoint}, probes fitted on {args.fit} simulated chests, AUROC on {args.test} others\n")
     print(auroc_rows(scores, truth).to_string(index=False, float_format="%.3f") + "\n")
     print("How often the report says it, by rules:\n")
