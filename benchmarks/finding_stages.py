@@ -29,7 +29,7 @@ from r2gen_lib.evaluation.counterfactual import encode_shots, eye_logits
 from r2gen_lib.evaluation.counterfactual_cases import CASES
 from r2gen_lib.evaluation.counterfactual_pairs import Shot
 from r2gen_lib.evaluation.likelihood import log_odds
-from r2gen_lib.model.alignment import pool_tokens, report_ids, splice
+from r2gen_lib.model.alignment import pool_tokens, splice
 from r2gen_lib.simulation.findings import FINDING_NAMES
 from r2gen_lib.simulation.simulate import seed_of
 from r2gen_lib.training.pretraining_data import drawn_anew
@@ -56,11 +56,11 @@ def chests(count: int, seed: int, purpose: str) -> list[Shot]:
 def stages_of(model: R2GenGPT, features: Tensor) -> dict[str, np.ndarray]:
     """What a probe reads at each stage, (chests, numbers)."""
     middle = model.language.config.num_hidden_layers // 2
+    words = model.tokenizer(FIRST_WORDS, add_special_tokens=False).input_ids
     parts: dict[str, list[Tensor]] = {}
     for chunk in features.split(BATCH):
         visual = model.visual_tokens(features=chunk)
-        words = report_ids(model.tokenizer, [FIRST_WORDS] * len(chunk), 99)
-        spliced = splice(model.embed, visual, model.prompt, [ids[:-1] for ids in words])
+        spliced = splice(model.embed, visual, model.prompt, [words] * len(chunk))
         read = model.language(
             inputs_embeds=spliced.inputs_embeds, attention_mask=spliced.attention_mask, output_hidden_states=True
         ).hidden_states
@@ -88,12 +88,17 @@ def truth_of(shots: list[Shot]) -> np.ndarray:
     return np.array([[name in {f.name for f in shot.findings} for name in ASKED] for shot in shots])
 
 
+def with_a_neighbour(truth: np.ndarray, name: str) -> np.ndarray:
+    """(chests,): which have another finding of its group."""
+    (group,) = (group for group in GROUPS if name in group)
+    return truth[:, [ASKED.index(other) for other in group if other != name]].any(1)
+
+
 def auroc_rows(scores: dict[str, np.ndarray], truth: np.ndarray) -> pd.DataFrame:
     """A row a finding and a choice of chests, a column a stage; each score is (chests, 6)."""
     rows = []
     for k, name in enumerate(ASKED):
-        group = next(group for group in GROUPS if name in group)
-        beside = truth[:, [ASKED.index(other) for other in group if other != name]].any(1)
+        beside = with_a_neighbour(truth, name)
         for chosen, among in ((np.ones(len(truth), bool), "all"), (beside, "with a neighbour")):
             row = {"finding": name, "chests": among, "with it": int(truth[chosen, k].sum()), "of": int(chosen.sum())}
             rows.append(row | {s: roc_auc_score(truth[chosen, k], v[chosen, k]) for s, v in scores.items()})
@@ -106,8 +111,7 @@ def written_rows(reports: list[str], truth: np.ndarray) -> pd.DataFrame:
     rows = []
     for k, name in enumerate(ASKED):
         own = says[:, OBSERVATIONS.index(CASES[name].observation)]
-        group = next(group for group in GROUPS if name in group)
-        beside = truth[:, [ASKED.index(other) for other in group if other != name]].any(1)
+        beside = with_a_neighbour(truth, name)
         row = {"finding": name, "said with it": own[truth[:, k]].mean()}
         row["with a neighbour, without it"] = own[~truth[:, k] & beside].mean()
         rows.append(row | {"with none of the three": own[~truth[:, k] & ~beside].mean()})

@@ -5,7 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from r2gen_lib.command_options import checkpoint_option, count, positive, results_folder, share
+from r2gen_lib.command_options import (
+    beams_option,
+    checkpoint_option,
+    count,
+    decoding_choices,
+    positive,
+    results_folder,
+    share,
+)
 
 
 def options(p: argparse.ArgumentParser) -> None:
@@ -21,7 +29,7 @@ def options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--taken-out", type=count, default=4, metavar="N", help=words)
     p.add_argument("--severity", type=share, default=0.8, help="of what is put in, 0 to 1 (default 0.8)")
     p.add_argument("--seed", type=int, default=0, help="of patients and sides (default 0)")
-    p.add_argument("--beams", type=positive, metavar="N", help="width of the search; 1: greedy (default: the preset's)")
+    beams_option(p)
     p.add_argument("--batch", type=positive, default=16, metavar="N", help="pictures at once (default 16)")
     words = "also see where the findings' words look, by these methods (default: the quick ones, not occlusion)"
     p.add_argument("--pointing", nargs="*", choices=("tokens", "picture", "occlusion", "eye"), help=words)
@@ -49,8 +57,8 @@ def run(args: argparse.Namespace) -> int:
     studies = by_split(load_studies("openi_sim"), "test")
     pairs = make_pairs(studies, cases, args.patients, args.beside, args.taken_out, args.severity, args.seed)
     model = R2GenGPT.from_trained(args.checkpoint)
+    result = run_pairs(model, pairs, args.batch, **decoding_choices(args))
     beams = args.beams or model.preset.decoding.num_beams
-    result = run_pairs(model, pairs, args.batch, num_beams=beams)
     out = args.out or results_folder(args)
     note = f"checkpoint {args.checkpoint}, {args.patients} normal test patients, severity {args.severity:g}, "
     note += f"seed {args.seed}, {'greedy' if beams == 1 else f'{beams} beams'}, simulated radiographs"

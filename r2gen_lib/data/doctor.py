@@ -19,6 +19,7 @@ from r2gen_lib.errors import DataError
 
 NOT_CODED = frozenset({(), ("No Indexing",)})
 _HEADINGS = 6  # of the codes, shown on the page
+_ACROSS, _TWICE = "in more than one split", "more than once in a split"
 
 
 def examine(
@@ -98,11 +99,12 @@ def _examine(
     tokens = [n + 1 for n in counter.count([study.report for study in studies])]  # + 1: the end is a token too
     long = [study for study, n in zip(studies, tokens, strict=True) if n > limit]
     within, across = _repeated(studies)
-    over = f"longer than the {limit} tokens that are learnt"
     findings = [
         *_split_checks(studies),
         *_report_checks(studies, within, across),
-        *check("long_reports", _ids(long), f"report is {over}", f"reports are {over}"),
+        *check(
+            "long_reports", _ids(long), "report is", "reports are", f"longer than the {limit} tokens that are learnt"
+        ),
         *_picture_checks(studies, preset, survey),
     ]
     sources = ", ".join(sorted({study.source for study in studies if study.source})) or "unnamed source"
@@ -128,14 +130,12 @@ def _split_checks(studies: list[Study]) -> list[Check]:
     shared = {key: counts for key, counts in places.items() if len(counts) > 1}
     twice = {key: counts for key, counts in places.items() if max(counts.values()) > 1}
     torn = {patient: splits for (_, patient), splits in patients.items() if len(splits) > 1}
-    empty, torn_apart = [s for s in ("train", "val") if s not in present], "in more than one split"
+    empty = [s for s in ("train", "val") if s not in present]
     return [
-        *check("empty_splits", empty, "split holds no study", "splits hold no study"),
-        *check(
-            "repeated_ids", list(twice), "id appears more than once in a split", "ids appear more than once in a split"
-        ),
-        *check("study_in_two_splits", _with_splits(shared), f"study is {torn_apart}", f"studies are {torn_apart}"),
-        *check("patient_in_two_splits", _with_splits(torn), f"patient is {torn_apart}", f"patients are {torn_apart}"),
+        *check("empty_splits", empty, "split holds", "splits hold", "no study"),
+        *check("repeated_ids", list(twice), "id appears", "ids appear", _TWICE),
+        *check("study_in_two_splits", _with_splits(shared), "study is", "studies are", _ACROSS),
+        *check("patient_in_two_splits", _with_splits(torn), "patient is", "patients are", _ACROSS),
         *([] if "test" in present else [Check("no_test_studies", 1, "the test split holds no study")]),
     ]
 
@@ -147,15 +147,16 @@ def _with_splits(places: dict[str, Collection[str]]) -> list[str]:
 def _report_checks(studies: list[Study], within: list[Study], across: list[Study]) -> list[Check]:
     """``within`` and ``across`` are what ``_repeated`` found."""
     empty = [study for study in studies if not study.report.strip()]
-    copy, known = "word for word, another's of the same split", "word for word, in train"
+    copy = "word for word, another's of the same split"
     return [
-        *check("empty_reports", _ids(empty), "report is empty", "reports are empty"),
-        *check("duplicate_reports", _ids(within), f"report is, {copy}", f"reports are, {copy}"),
+        *check("empty_reports", _ids(empty), "report is", "reports are", "empty"),
+        *check("duplicate_reports", _ids(within), "report is,", "reports are,", copy),
         *check(
             "reports_in_two_splits",
             _ids(across),
-            f"val or test report is, {known}",
-            f"val and test reports are, {known}",
+            "val or test report is,",
+            "val and test reports are,",
+            "word for word, in train",
         ),
     ]
 
@@ -175,16 +176,15 @@ def _picture_checks(studies: list[Study], preset: Preset, survey: Survey) -> lis
     groups = [[studies[i] for i in places] for places in survey.copies]
     across = [group for group in groups if len({study.split for study in group}) > 1]
     within = [group for group in groups if len({study.split for study in group}) == 1]
-    of, grey = f"of {survey.files:,} picture files", "one grey value throughout"
-    view = f"a view that is read ({', '.join(preset.vision.views)})"
-    twice, split_up = "more than once in a split", "in more than one split"
+    of = f"of {survey.files:,} picture files"
+    views = f"a view that is read ({', '.join(preset.vision.views)})"
     return [
-        *check("missing_views", _ids(lacking), f"study lacks {view}", f"studies lack {view}"),
-        *check("missing_pictures", bad["missing"], f"{of} is not there", f"{of} are not there"),
-        *check("unreadable_pictures", bad["unreadable"], f"{of} cannot be read", f"{of} cannot be read"),
-        *check("blank_pictures", bad["blank"], f"{of} has {grey}", f"{of} have {grey}"),
-        *check("pictures_in_two_splits", _together(across), f"picture occurs {split_up}", f"pictures occur {split_up}"),
-        *check("duplicate_pictures", _together(within), f"picture occurs {twice}", f"pictures occur {twice}"),
+        *check("missing_views", _ids(lacking), "study lacks", "studies lack", views),
+        *check("missing_pictures", bad["missing"], f"{of} is", f"{of} are", "not there"),
+        *check("unreadable_pictures", bad["unreadable"], of, of, "cannot be read"),
+        *check("blank_pictures", bad["blank"], f"{of} has", f"{of} have", "one grey value throughout"),
+        *check("pictures_in_two_splits", _together(across), "picture occurs", "pictures occur", _ACROSS),
+        *check("duplicate_pictures", _together(within), "picture occurs", "pictures occur", _TWICE),
     ]
 
 

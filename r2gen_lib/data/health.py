@@ -132,14 +132,14 @@ class Health:
         write_bad_pictures(self.bad_pictures, path)
 
 
-def check(name: str, items: Collection, one: str, many: str) -> list[Check]:
+def check(name: str, items: Collection, one: str, many: str, found: str) -> list[Check]:
     """``[Check]`` with the first few of ``items`` as examples, or ``[]`` if there are none.
 
-    ``one`` or ``many`` follows the number: ``"report is empty"``, ``"reports are empty"``.
+    ``one`` or ``many`` follows the number, then comes ``found``: ``"report is"``, ``"reports are"``, ``"empty"``.
     """
     examples = tuple(str(item) for item, _ in zip(items, range(_SHOWN), strict=False))
-    found = one if len(items) == 1 else many
-    return [Check(name, len(items), f"{len(items):,} {found}", examples)] if items else []
+    subject = one if len(items) == 1 else many
+    return [Check(name, len(items), f"{len(items):,} {subject} {found}", examples)] if items else []
 
 
 def known_checks(names: Collection[str]) -> tuple[str, ...]:
