@@ -28,7 +28,7 @@ _GREY = ("MONOCHROME1", "MONOCHROME2")
 _ONE_AT_A_TIME = threading.Lock()
 
 
-def decode_dicom(content: bytes, path: Path) -> np.ndarray:
+def decode_dicom(content: bytes, path: Path, notes: list[str] | None = None) -> np.ndarray:
     """The picture of a DICOM file, of several frames the first, as uint8 ``(H, W)``: black 0, white 255.
 
     Values go through the file's own modality LUT or rescale, then its first VOI LUT or, without one, its first window.
@@ -38,6 +38,7 @@ def decode_dicom(content: bytes, path: Path) -> np.ndarray:
     Args:
         content: the file's bytes.
         path: the file, for errors.
+        notes: one sentence is appended for each fall-back that was taken, as ``images.load_grey`` says.
 
     Raises:
         ImageError: no pixel data, more than 16 bits, truncated or damaged, or compressed in a way that no installed
@@ -46,11 +47,12 @@ def decode_dicom(content: bytes, path: Path) -> np.ndarray:
     from pydicom import dcmread
     from pydicom.pixels import pixel_array
 
+    notes = [] if notes is None else notes
     try:
         with _quiet():
             dataset = dcmread(io.BytesIO(content))  # no force: a file without a DICOM header is not guessed at
             _check(dataset, path)
-            return _to_grey(pixel_array(dataset, index=0), dataset, path)
+            return _to_grey(pixel_array(dataset, index=0), dataset, path, notes)
     except ImageError:
         raise
     except Exception as error:  # pydicom, its plugins and damaged tables raise many kinds
@@ -110,7 +112,7 @@ def _check_decoder(syntax: str, path: Path) -> None:
     )
 
 
-def _to_grey(pixels: np.ndarray, dataset: Dataset, path: Path) -> np.ndarray:
+def _to_grey(pixels: np.ndarray, dataset: Dataset, path: Path, notes: list[str]) -> np.ndarray:
     """Stored values ``(H, W)``, or colours ``(H, W, 3)``, -> uint8 ``(H, W)``."""
     if dataset.PhotometricInterpretation in _COLOUR:
         return _luminance(pixels, dataset)
@@ -120,7 +122,7 @@ def _to_grey(pixels: np.ndarray, dataset: Dataset, path: Path) -> np.ndarray:
     seen = pixels if padding is None else pixels[~padding]
     if not seen.size:
         raise ImageError(f"{path}: every pixel is padding, expected a radiograph. Export the picture again.")
-    shades = _shades(stored, dataset, np.array([seen.min(), seen.max()], dtype=np.int64))
+    shades = _shades(stored, dataset, np.array([seen.min(), seen.max()], dtype=np.int64), notes)
     if dataset.PhotometricInterpretation == "MONOCHROME1":
         shades = 1 - shades
     table = np.round(shades * 255).astype(np.uint8)
@@ -130,13 +132,17 @@ def _to_grey(pixels: np.ndarray, dataset: Dataset, path: Path) -> np.ndarray:
     return grey
 
 
-def _shades(stored: np.ndarray, dataset: Dataset, ends: np.ndarray) -> np.ndarray:
+def _shades(stored: np.ndarray, dataset: Dataset, ends: np.ndarray, notes: list[str]) -> np.ndarray:
     """Stored values -> 0..1, low values first. ``ends`` are the picture's darkest and brightest stored value."""
     from pydicom.pixels import apply_modality_lut, apply_windowing
 
     values = apply_modality_lut(stored, dataset)
     if dataset.get("VOILUTSequence"):
         low, (shown, high) = 0, _voi_lut(values, dataset)
+    elif dataset.get("WindowWidth") == 0:
+        notes.append("window width 0 at (0028,1051): shown without a window")
+        shown = values
+        low, high = np.sort(apply_modality_lut(ends, dataset))
     elif dataset.get("WindowCenter") is not None and dataset.get("WindowWidth") is not None:
         # pydicom stretches the window over the range that the file's bits allow; infinities give that range's ends
         with np.errstate(over="ignore"):  # a steep sigmoid

@@ -27,7 +27,7 @@ _NOT_PICTURES = (
 )
 
 
-def load_grey(path: str | Path) -> np.ndarray:
+def load_grey(path: str | Path, notes: list[str] | None = None) -> np.ndarray:
     """A radiograph from a PNG, JPEG or DICOM file, as uint8 ``(H, W)``: black 0, white 255.
 
     The file's content decides what it is, not its name. Colour becomes luminance, transparent parts become black,
@@ -35,10 +35,15 @@ def load_grey(path: str | Path) -> np.ndarray:
     divided by the full scale of the bits their brightest pixel needs (a 12-bit picture stored in 16 bits is divided by
     4095), so the picture keeps its black and its contrast. DICOM files are shown as ``data.dicom`` says.
 
+    Args:
+        path: the file.
+        notes: where given, one sentence is appended for each fall-back that was taken, such as "window width 0 at
+            (0028,1051): shown without a window". Nothing is printed or warned about.
+
     Raises:
         ImageError: missing, empty, truncated, absurdly large, not a picture, or of another format. Nothing is guessed.
     """
-    return decode_grey(read_picture_file(path), path)
+    return decode_grey(read_picture_file(path), path, notes)
 
 
 def read_picture_file(path: str | Path) -> bytes:
@@ -65,8 +70,8 @@ def read_picture_file(path: str | Path) -> bytes:
     return content
 
 
-def decode_grey(content: bytes, path: str | Path) -> np.ndarray:
-    """What ``load_grey`` gives, from a file's bytes; ``path`` is named in errors.
+def decode_grey(content: bytes, path: str | Path, notes: list[str] | None = None) -> np.ndarray:
+    """What ``load_grey`` gives, from a file's bytes; ``path`` is named in errors, ``notes`` are as there.
 
     Raises:
         ImageError: as ``load_grey``.
@@ -75,7 +80,7 @@ def decode_grey(content: bytes, path: str | Path) -> np.ndarray:
     if content[128:132] == b"DICM":
         from r2gen_lib.data.dicom import decode_dicom
 
-        return decode_dicom(content, path)
+        return decode_dicom(content, path, notes)
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             check_size(*image.size, path)
