@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from r2gen_lib.config import PRESETS
@@ -19,7 +23,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     words = "what the data are meant for: its views and report length (default laptop)"
     parser.add_argument("--preset", default="laptop", choices=PRESETS, help=words)
     parser.add_argument("--json", action="store_true", help="print JSON instead of the page")
-    words = "list the missing, unreadable and blank pictures in this file"
+    words = "list the pictures at fault in this file: missing, unreadable, blank, faint, noise, odd shapes, fall-backs"
     parser.add_argument("--bad-pictures", type=Path, metavar="CSV", help=words)
     words = "leave a check out, by the name the page gives it (repeatable)"
     parser.add_argument("--skip", action="append", default=[], metavar="NAME", help=words)
@@ -34,11 +38,13 @@ def run(args: argparse.Namespace) -> int:
     from r2gen_lib.data.health import known_checks
 
     known_checks(args.skip)  # before minutes of reading
-    try:
-        studies = load_studies(args.source, pictures=args.pictures, section=args.section, clean=args.clean)
-    except DataError as error:
-        return _unreadable(args, error)
+    with _heard() as said:
+        try:
+            studies = load_studies(args.source, pictures=args.pictures, section=args.section, clean=args.clean)
+        except DataError as error:
+            return _unreadable(args, error, said)
     health = examine(studies, args.preset, check_pictures=not args.quick, skip=args.skip)
+    health = replace(health, notes=(*(f"reading: {line}" for line in said), *health.notes))
     if args.bad_pictures:
         health.write_bad_pictures(args.bad_pictures)
     print(health.to_json() if args.json else health.text())
@@ -47,9 +53,26 @@ def run(args: argparse.Namespace) -> int:
     return int(bool(health.problems))
 
 
-def _unreadable(args: argparse.Namespace, error: DataError) -> int:
+@contextmanager
+def _heard() -> Iterator[list[str]]:
+    """What the readers log in the block, such as how many studies they leave out: it belongs on the page."""
+    said: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: said.append(record.getMessage())
+    logger = logging.getLogger("r2gen_lib")
+    logger.addHandler(handler)
+    try:
+        yield said
+    finally:
+        logger.removeHandler(handler)
+
+
+def _unreadable(args: argparse.Namespace, error: DataError, said: list[str]) -> int:
     if args.json:
-        print(json.dumps({"healthy": False, "error": str(error)}, indent=2))
+        notes = {"notes": [f"reading: {line}" for line in said]} if said else {}
+        print(json.dumps({"healthy": False, "error": str(error)} | notes, indent=2))
     else:
+        for line in said:
+            print(line, file=sys.stderr)
         print(f"r2gen doctor: {args.source} cannot be read. {error}", file=sys.stderr)
     return 1

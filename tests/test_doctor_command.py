@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
+from pathlib import Path
 
 import pytest
 
@@ -70,6 +72,33 @@ def test_data_that_cannot_be_read_give_status_1_and_the_reason(monkeypatch, caps
         "healthy": False,
         "error": "mine.json: not JSON. Give an annotation file.",
     }
+
+
+CASES = Path(__file__).parent / "cases"
+
+
+def test_what_the_readers_leave_out_is_on_the_page(capsys, caplog):
+    line = [str(CASES / "csv_nan" / "mine.csv")]
+    assert doctor(line) == 1
+    out = capsys.readouterr().out
+    assert "reading: mine.csv: 2 of 4 studies left out: no findings text." in out
+    assert "empty_splits: 1 split holds no study, such as train" in out
+    assert doctor([*line, "--json"]) == 1
+    assert "2 of 4 studies left out" in json.loads(capsys.readouterr().out)["notes"][0]
+    assert doctor([*line, "--section", "report"]) == 1
+    assert len(logging.getLogger("r2gen_lib").handlers) == len(set(logging.getLogger("r2gen_lib").handlers)) <= 1
+
+
+def test_what_was_logged_before_an_error_is_told_with_it(monkeypatch, capsys):
+    def fail(source, **_):
+        logging.getLogger("r2gen_lib").warning("3 studies left out")
+        raise DataError("mine.json: nothing to read.")
+
+    monkeypatch.setitem(vars(r2gen_lib), "load_studies", fail)
+    assert doctor(["mine.json"]) == 1
+    assert capsys.readouterr().err.splitlines()[0] == "3 studies left out"
+    assert doctor(["mine.json", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["notes"] == ["reading: 3 studies left out"]
 
 
 def test_an_unknown_check_is_named_before_anything_is_read(data):

@@ -16,6 +16,7 @@ from typing import Any
 from r2gen_lib.data.faults import Faults, quoted
 from r2gen_lib.data.mimic_tables import read_positions, table_in
 from r2gen_lib.data.records import LOG, Record, Target, picture_folder, to_studies, view_in_order
+from r2gen_lib.data.reports import NO_VALUES
 from r2gen_lib.data.safe_paths import inside
 from r2gen_lib.data.study import SPLITS, Picture, Study
 from r2gen_lib.data.views import VIEW_WORDS
@@ -40,7 +41,8 @@ def load_annotation(
     """The studies of an R2Gen annotation file: its train list, then val, then test. Pictures are not opened.
 
     The file has one text a study, the findings in the R2Gen project's own files; ask for it as ``"findings"`` or, if
-    yours holds something else, as ``"report"``.
+    yours holds something else, as ``"report"``. A report that is null or NaN is an empty one. An ``image_path`` that is
+    a text and no list is the path of the study's one picture.
 
     Views are not in the file. With two pictures the first is called frontal and the second lateral, as in IU-Xray.
     The MIMIC-CXR file has an entry *a picture*, lateral ones included, so its views come from ``metadata`` where that
@@ -66,6 +68,7 @@ def load_annotation(
     target, path = Target(section, clean, missing), Path(path)
     root = picture_folder(pictures, path.parent, ("images",))
     lists = _read(path)
+    _tell_of_others(path, lists)
     views = _views(metadata, (path.parent, root, root.parent))
     root = _with_groups(root, lists)
     faults, records = Faults(path), []
@@ -122,6 +125,15 @@ def _read(path: Path) -> dict[str, list]:
     return content
 
 
+def _tell_of_others(path: Path, content: Mapping[str, Any]) -> None:
+    """Log the lists that belong to no split: their studies are left out."""
+    others = {key: len(entries) for key, entries in content.items() if key not in SPLITS and isinstance(entries, list)}
+    if any(others.values()):
+        listed = ", ".join(f"{quoted(key)} ({count:,})" for key, count in list(others.items())[:5])
+        more = ", ..." if len(others) > 5 else ""
+        LOG.warning("%s: the lists %s%s are not read: expected train, val and test alone.", path.name, listed, more)
+
+
 def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):  # JSON readers keep the last one without a word
@@ -142,25 +154,38 @@ def _record(entry: Any, split: str, place: str, root: Path, views: Mapping[str, 
             f"{place}: its 'split' is {quoted(entry['split'])} and it is in the list {split!r}. "
             "Move it to the list of its split, or correct the field."
         )
-    paths = _field(entry, "image_path", place)
+    paths = _paths(entry)
     if not isinstance(paths, list) or not paths:
-        found = "an empty list" if paths == [] else _kind(paths)
+        found = "an empty list" if paths == [] else _kind(_field(entry, "image_path", place))
         raise DataError(
-            f"{place}: 'image_path' is {found}, expected a list of at least one path. Leave such entries out."
+            f"{place}: 'image_path' is {found}, expected a list of at least one path, such as [\"{study_id}/0.png\"]. "
+            "Write the picture's path there, or leave the entry out if it has no picture."
         )
     files = [inside(root, relative, f"{place}, image_path[{i}]") for i, relative in enumerate(paths)]
     return Record(
         id=study_id,
         split=split,
-        sections=target.one_text(_text(entry, "report", place)),
+        sections=target.one_text("" if _is_absent(_field(entry, "report", place)) else _text(entry, "report", place)),
         pictures=tuple(Picture(views.get(file.stem) or view_in_order(i), file) for i, file in enumerate(files)),
         where=place,
         patient=_patient(entry, paths, place),
     )
 
 
+def _paths(entry: dict) -> Any:
+    """What ``image_path`` says; of one text a list."""
+    paths = entry.get("image_path")
+    return [paths] if isinstance(paths, str) else paths
+
+
+def _is_absent(value: Any) -> bool:
+    """Whether a value says that there is none: null, or the NaN that pandas writes into JSON."""
+    return value is None or value != value
+
+
 def _patient(entry: dict, paths: list[str], place: str) -> str:
-    if "subject_id" in entry:
+    subject = entry.get("subject_id")
+    if not _is_absent(subject) and not (isinstance(subject, str) and subject.strip().lower() in NO_VALUES):
         return _text(entry, "subject_id", place, numbers=True)
     match = _MIMIC_PATH.search(paths[0].replace("\\", "/"))
     return match.group(1) if match else ""
@@ -201,7 +226,7 @@ def _views(metadata: str | Path | None, folders: Iterable[Path]) -> dict[str, st
 def _with_groups(root: Path, lists: Mapping[str, list]) -> Path:
     """``root``, or PhysioNet's folder ``files`` in it, if that holds the ``p10`` to ``p19`` that paths begin with."""
     for entry in (entry for split in SPLITS for entry in lists[split][:1] if isinstance(entry, dict)):
-        paths = entry.get("image_path")
+        paths = _paths(entry)
         first = paths[0] if isinstance(paths, list) and paths and isinstance(paths[0], str) else ""
         group = _MIMIC_GROUP.match(first.replace("\\", "/"))
         if group and not (root / group[0]).is_dir() and (root / "files" / group[0]).is_dir():

@@ -13,12 +13,15 @@ from typing import Any
 from r2gen_lib.config import Preset, get_preset
 from r2gen_lib.data.health import PICTURE_CHECKS, Check, Health, check, known_checks
 from r2gen_lib.data.lengths import TokenCounter, estimate_counter, token_counter, tokenizer_counter
-from r2gen_lib.data.picture_survey import Survey, survey_pictures
+from r2gen_lib.data.picture_survey import BadPicture, Survey, survey_pictures
+from r2gen_lib.data.reports import holds_lost_value, says_nothing
 from r2gen_lib.data.study import SPLITS, Study
 from r2gen_lib.errors import DataError
 
 NOT_CODED = frozenset({(), ("No Indexing",)})
 _HEADINGS = 6  # of the codes, shown on the page
+_KINDS = 3  # of fall-backs
+_FAULTS = ("missing", "unreadable", "blank", "faint", "noise", "odd_shape", "fallback")
 _ACROSS, _TWICE = "in more than one split", "more than once in a split"
 
 
@@ -146,10 +149,13 @@ def _with_splits(places: dict[str, Collection[str]]) -> list[str]:
 
 def _report_checks(studies: list[Study], within: list[Study], across: list[Study]) -> list[Check]:
     """``within`` and ``across`` are what ``_repeated`` found."""
-    empty = [study for study in studies if not study.report.strip()]
+    empty = [study for study in studies if says_nothing(study.report)]
+    lost = [study for study in studies if holds_lost_value(study.report)]
+    lost_words = "'nan' or another word for a missing value in it"
     copy = "word for word, another's of the same split"
     return [
         *check("empty_reports", _ids(empty), "report is", "reports are", "empty"),
+        *check("nan_in_reports", _ids(lost), "report has", "reports have", lost_words),
         *check("duplicate_reports", _ids(within), "report is,", "reports are,", copy),
         *check(
             "reports_in_two_splits",
@@ -163,7 +169,7 @@ def _report_checks(studies: list[Study], within: list[Study], across: list[Study
 
 def _repeated(studies: list[Study]) -> tuple[list[Study], list[Study]]:
     """The studies whose report another study of their split has, and those of val and test whose report train has."""
-    written = [study for study in studies if study.report.strip()]
+    written = [study for study in studies if not says_nothing(study.report)]
     seen = Counter((study.split, study.report) for study in written)
     within = [study for study in written if seen[study.split, study.report] > 1]
     across = [study for study in written if study.split != "train" and ("train", study.report) in seen]
@@ -172,7 +178,7 @@ def _repeated(studies: list[Study]) -> tuple[list[Study], list[Study]]:
 
 def _picture_checks(studies: list[Study], preset: Preset, survey: Survey) -> list[Check]:
     lacking = [s for s in studies if not set(preset.vision.views) <= {picture.view for picture in s.pictures}]
-    bad = {fault: [b for b in survey.bad if b.fault == fault] for fault in ("missing", "unreadable", "blank")}
+    bad = {fault: [b for b in survey.bad if b.fault == fault] for fault in _FAULTS}
     groups = [[studies[i] for i in places] for places in survey.copies]
     across = [group for group in groups if len({study.split for study in group}) > 1]
     within = [group for group in groups if len({study.split for study in group}) == 1]
@@ -183,9 +189,22 @@ def _picture_checks(studies: list[Study], preset: Preset, survey: Survey) -> lis
         *check("missing_pictures", bad["missing"], f"{of} is", f"{of} are", "not there"),
         *check("unreadable_pictures", bad["unreadable"], of, of, "cannot be read"),
         *check("blank_pictures", bad["blank"], f"{of} has", f"{of} have", "one grey value throughout"),
+        *check("faint_pictures", bad["faint"], f"{of} is", f"{of} are", "nearly black, nearly white or one grey"),
+        *check("noise_pictures", bad["noise"], f"{of} is", f"{of} are", "noise: neighbouring pixels are unlike"),
+        *check("odd_shapes", bad["odd_shape"], f"{of} is", f"{of} are", "under 8 pixels wide or high, or a strip"),
+        *_fallback_check(bad["fallback"], of),
         *check("pictures_in_two_splits", _together(across), "picture occurs", "pictures occur", _ACROSS),
         *check("duplicate_pictures", _together(within), "picture occurs", "pictures occur", _TWICE),
     ]
+
+
+def _fallback_check(noted: list[BadPicture], of: str) -> list[Check]:
+    """Pictures that could be read by a fall-back alone: how many, and the kinds with their numbers."""
+    kinds = Counter(bad.detail for bad in noted)
+    shown = "; ".join(f"{kind} ({count:,})" for kind, count in kinds.most_common(_KINDS))
+    more = f"; and {len(kinds) - _KINDS:,} other kinds" if len(kinds) > _KINDS else ""
+    pictures = {(bad.study, bad.view, bad.path): bad for bad in noted}  # one picture may need several
+    return check("fallback_pictures", list(pictures.values()), of, of, f"needed a fall-back: {shown}{more}")
 
 
 def _together(groups: list[list[Study]]) -> list[str]:

@@ -9,6 +9,8 @@ The columns, in any order and with any of the usual delimiters:
 - ``view``: optional, beside ``picture``: frontal, lateral, other, or a ViewPosition (PA, AP, LATERAL, LL, RL).
 - ``split``: optional: train, val or test.
 - ``patient``: optional, and worth having: without it two studies of one person may fall into two splits.
+
+A cell that says ``nan``, ``None``, ``N/A`` or the like counts as empty, in every column (``tables.read_table``).
 """
 
 from __future__ import annotations
@@ -62,7 +64,7 @@ def load_folder_csv(
     """
     target, path = Target(section, clean, missing), Path(path)
     others = (*_PICTURES, *_SECTIONS, "id", "view", "split", "patient")
-    rows = read_table(path, (_PICTURES, _TARGETS), optional=others)
+    rows = read_table(path, (_PICTURES, _TARGETS), optional=others, verbatim=("comparison",))
     if "picture" in rows[0] and ("frontal" in rows[0] or "lateral" in rows[0]):
         raise DataError(
             f"{path}: found the columns picture and frontal or lateral, expected one kind. Remove the other."

@@ -32,13 +32,21 @@ WARNINGS: Mapping[str, str] = MappingProxyType(
         "no_test_studies": "Nothing is left to score the trained model on.",
         "duplicate_reports": "Few words to learn from: look at the scores beside those of a constant report.",
         "reports_in_two_splits": "A model that repeats training reports scores well on these.",
+        "nan_in_reports": "An empty cell became a word: take it out, or the model learns to write it.",
         "long_reports": "Their ends are never learnt nor generated: raise optim.max_report_tokens, or accept it.",
         "blank_pictures": "They show nothing: look at how they were converted.",
+        "faint_pictures": "They show next to nothing: look at the bits and the window they were converted with.",
+        "noise_pictures": "Their pixels were read in another format than they were written in: convert them again.",
+        "odd_shapes": "No radiograph is so small or so narrow: look at what these files are.",
+        "fallback_pictures": "Their files do not say clearly how to show them: look at some before you train on them.",
         "duplicate_pictures": "One picture with several reports, or twice in a study: keep one if it is a mistake.",
     }
 )
 #: The checks that have to open the picture files.
-PICTURE_CHECKS = ("unreadable_pictures", "blank_pictures", "duplicate_pictures", "pictures_in_two_splits")
+PICTURE_CHECKS = (
+    *("unreadable_pictures", "blank_pictures", "faint_pictures", "noise_pictures", "odd_shapes", "fallback_pictures"),
+    *("duplicate_pictures", "pictures_in_two_splits"),
+)
 _SHOWN = 5
 
 
@@ -73,10 +81,10 @@ class Health:
     Attributes:
         title: what was examined, in words.
         counts: a row of the page -> split (and "all") -> number.
-        notes: lines of the page about report length, codes, pictures, the use agreement.
+        notes: lines of the page about what was left out in reading, report length, codes, pictures, the use agreement.
         findings: every check that found something, whether skipped or not.
         skipped: names of the checks whose findings do not count.
-        bad_pictures: the pictures that are missing, unreadable or blank.
+        bad_pictures: the pictures at fault, one entry a fault.
     """
 
     title: str
@@ -128,7 +136,7 @@ class Health:
         return json.dumps(shown, indent=2)
 
     def write_bad_pictures(self, path: str | Path) -> None:
-        """List the missing, unreadable and blank pictures in a CSV, however many they are."""
+        """List the pictures at fault in a CSV, a row a fault, however many they are."""
         write_bad_pictures(self.bad_pictures, path)
 
 

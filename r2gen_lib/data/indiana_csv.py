@@ -61,7 +61,8 @@ def load_indiana_csv(
     target, root = Target(section, clean, missing), Path(root)
     splits = _splits(split_table)
     reports = indiana_table(root, REPORTS)
-    rows = read_table(reports, ("uid", "MeSH", "findings", "impression"), optional=("comparison", "indication"))
+    others = ("comparison", "indication")
+    rows = read_table(reports, ("uid", "MeSH", "findings", "impression"), optional=others, verbatim=("comparison",))
     views = _pictures(root, picture_folder(pictures, root, _PICTURES), splits)
     faults, found, unnamed = Faults(reports), {}, 0
     for row in rows:

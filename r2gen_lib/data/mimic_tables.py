@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from r2gen_lib.data.faults import Faults
+from r2gen_lib.data.records import LOG
 from r2gen_lib.data.tables import read_table
 from r2gen_lib.errors import DataError
 
@@ -82,7 +83,8 @@ def read_positions(metadata_table: Path) -> dict[str, str]:
 
 
 def read_tables(split_table: Path, metadata_table: Path, faults: Faults) -> list[TableStudy]:
-    """The studies, in the order of the split table. What is wrong with its rows goes to ``faults``.
+    """The studies, in the order of the split table. What is wrong with its rows goes to ``faults``; pictures that only
+    the metadata name are left out and counted in the log.
 
     Raises:
         DataError: a file is no table, or lacks a column.
@@ -111,4 +113,10 @@ def read_tables(split_table: Path, metadata_table: Path, faults: Faults) -> list
             )
         else:
             entry.dicoms.append((position[dicom], dicom))
+    named = {dicom for entry in entries.values() for _, dicom in entry.dicoms}
+    if len(named) < len(position) and not faults.count:
+        LOG.warning(
+            "%s: %d of %d pictures left out: %s does not name them.",
+            *(metadata_table.name, len(position) - len(named), len(position), split_table.name),
+        )
     return list(entries.values())

@@ -17,9 +17,10 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from r2gen_lib import assets
-from r2gen_lib.data.cleaning import get_cleaning
-from r2gen_lib.data.reports import openi_sections, section_names, section_text
-from r2gen_lib.data.study import SPLITS, Study, check_leaks
+from r2gen_lib.data.faults import Faults
+from r2gen_lib.data.records import Record, Target, to_studies
+from r2gen_lib.data.reports import openi_sections
+from r2gen_lib.data.study import SPLITS, Study
 from r2gen_lib.data.tables import Row, read_table
 from r2gen_lib.errors import DataError
 
@@ -61,43 +62,21 @@ def load_openi_reports(
         section: the target text: ``"findings"``, ``"impression"``, ``"both"``, or several joined by ``+``.
         clean: a cleaning's name or a function, applied to the target text; ``sections`` keeps the raw text.
         missing: what to do with studies whose ``section`` is empty: ``"error"``, or ``"skip"`` to leave
-            them out (every study has findings, six have no impression).
+            them out and log how many (every study has findings, six have no impression).
 
     Returns:
         Studies in the order of the table.
 
     Raises:
         AssetError: the wheel with the archive is not installed.
-        DataError: the table or the archive is not what it should be, or a report is empty.
+        DataError: the table or the archive is not what it should be, or what ``to_studies`` finds.
     """
-    if missing not in ("error", "skip"):
-        raise DataError(f"missing={missing!r}: expected 'error' or 'skip'.")
-    clean = get_cleaning(clean)
+    target = Target(section, clean, missing)
     splits = read_split_table(split_table or assets.repository_data("openi_split.csv"))
     archive = assets.asset("openi_reports")
-    records = read_openi_archive(archive, splits)
-    studies = []
-    for study_id, split in splits.items():
-        sections, mesh = records[study_id]
-        try:
-            report = _report(sections, section, clean, study_id)
-        except DataError:
-            if missing == "skip" and all(name in sections for name in section_names(section)):
-                continue
-            raise
-        studies.append(Study(study_id, split, report, sections, mesh, source="openi"))
-    check_leaks(studies)
-    return studies
-
-
-def _report(sections: dict[str, str], section: str, clean: Callable[[str], str], study_id: str) -> str:
-    report = clean(section_text(sections, section, study_id))
-    if not report.strip():
-        raise DataError(
-            f"study {study_id}: nothing is left of its {section} text after cleaning. "
-            "Clean more gently, choose another section, or pass missing='skip'."
-        )
-    return report
+    found = read_openi_archive(archive, splits)
+    records = [Record(key, split, found[key][0], (), f"study {key}", found[key][1]) for key, split in splits.items()]
+    return to_studies(records, Faults(archive), target, source="openi")
 
 
 def read_split_table(path: Path) -> dict[str, str]:

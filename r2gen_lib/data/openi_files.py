@@ -42,7 +42,7 @@ def load_openi_files(
         pictures: a folder with the PNG or DICOM files, in any depth; ``root`` (or the archive's folder) by default,
             where it is no error to have none. A picture that is there in both formats is taken as PNG.
         split_table: CSV with the columns ``study`` and ``split``; by default ``data/openi_split.csv``, the 2,955
-            studies of the IU-Xray benchmark. Studies that it doesn't name are left out.
+            studies of the IU-Xray benchmark. Studies that it doesn't name are left out, and the log says how many.
         section: the target text: ``"findings"``, ``"impression"``, ``"both"``, or several joined by ``+``.
         clean: a cleaning's name, or a function of one text.
         missing: ``"error"``, or ``"skip"`` to leave studies without that text out and log how many.
@@ -70,6 +70,8 @@ def load_openi_files(
     if len(wanted) < len(splits):
         absent = len(splits) - len(wanted)
         LOG.warning("%s: %d of the %d studies in the split table are not there.", root, absent, len(splits))
+    if len(wanted) < len(found):
+        LOG.warning("%s: %d reports left out: the split table does not name them.", root, len(found) - len(wanted))
     shelf = _Shelf.of(pictures, root if root.is_dir() else root.parent)
     records = [_record(found[study_id], split, shelf) for study_id, split in wanted.items()]
     return to_studies(records, faults, target, source="openi")

@@ -10,8 +10,11 @@ from dataclasses import astuple, dataclass, fields
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
+from r2gen_lib.data.images import load_grey
+from r2gen_lib.data.picture_content import fault_in
 from r2gen_lib.data.study import Picture, Study
 from r2gen_lib.errors import DataError
 from r2gen_lib.files import atomic_write
@@ -21,7 +24,11 @@ THREADS = 2
 
 @dataclass(frozen=True)
 class BadPicture:
-    """A picture that cannot be learnt from. ``fault`` is "missing", "unreadable" or "blank"."""
+    """A picture that cannot be learnt from, or not as it stands.
+
+    ``fault`` is "missing", "unreadable", one of ``picture_content.fault_in`` ("blank", "faint", "noise", "odd_shape"),
+    or "fallback": how it is shown is not said clearly in its file. ``detail`` says it in words.
+    """
 
     study: str
     split: str
@@ -42,7 +49,7 @@ class Survey:
         files: pictures that come from files (or loaders of real pictures), the missing ones included.
         simulated: pictures that the simulator draws; they are not looked at.
         opened: whether the files were opened, or only seen to be there.
-        bad: the pictures at fault, in the order of the studies.
+        bad: the pictures at fault, in the order of the studies; one that has several faults is there several times.
         copies: the studies of each picture that occurs more than once, as their places in the list of studies.
     """
 
@@ -66,12 +73,11 @@ def survey_pictures(studies: Sequence[Study], open_files: bool = True, progress:
     pictures = [(i, picture) for i, study in enumerate(studies) for picture in study.pictures]
     real = [(i, picture) for i, picture in pictures if not picture.simulated]
     bad, places = [], {}
-    for (i, picture), (digest, fault, detail) in zip(real, _looks(real, open_files, progress), strict=True):
-        if fault:
-            path = str(picture.path or "")
-            bad.append(BadPicture(studies[i].id, studies[i].split, picture.view, path, fault, detail))
-        elif digest:
-            places.setdefault(digest, []).append(i)
+    for (i, picture), look in zip(real, _looks(real, open_files, progress), strict=True):
+        for fault, detail in look.faults:
+            bad.append(BadPicture(studies[i].id, studies[i].split, picture.view, _printable(picture), fault, detail))
+        if look.digest:
+            places.setdefault(look.digest, []).append(i)
     copies = tuple(tuple(found) for found in places.values() if len(found) > 1)
     return Survey(len(real), len(pictures) - len(real), open_files, tuple(bad), copies)
 
@@ -91,8 +97,21 @@ def write_bad_pictures(bad: Iterable[BadPicture], path: str | Path) -> None:
         raise DataError(f"{path}: the list of bad pictures cannot be written ({error}). Give another path.") from error
 
 
-def _looks(real: Sequence[tuple[int, Picture]], open_files: bool, progress: bool) -> Iterable[tuple[str, str, str]]:
-    """(digest, fault, detail) of each picture, in order."""
+@dataclass(frozen=True)
+class _Look:
+    """What one picture gave: the digest of its pixels, if it shows anything, and its faults with their details."""
+
+    digest: str = ""
+    faults: tuple[tuple[str, str], ...] = ()
+
+
+def _printable(picture: Picture) -> str:
+    """The picture's path, ``""`` if it has none; bytes of a file name that are not UTF-8 become question marks."""
+    return os.fsencode(picture.path).decode("utf-8", "replace") if picture.path else ""
+
+
+def _looks(real: Sequence[tuple[int, Picture]], open_files: bool, progress: bool) -> Iterable[_Look]:
+    """What each picture gave, in order."""
     if not open_files:
         yield from (_presence(picture) for _, picture in real)
         return
@@ -112,24 +131,30 @@ def _looks(real: Sequence[tuple[int, Picture]], open_files: bool, progress: bool
             yield look
 
 
-def _presence(picture: Picture) -> tuple[str, str, str]:
+def _presence(picture: Picture) -> _Look:
     if picture.loader is not None:
-        return "", "", ""
+        return _Look()
     if picture.path is None:
-        return "", "missing", "no file is named"
+        return _Look(faults=(("missing", "no file is named"),))
     if not os.path.isfile(picture.path):
-        return "", "missing", "a folder" if os.path.isdir(picture.path) else "no such file"
-    return "", "", ""
+        return _Look(faults=(("missing", "a folder" if os.path.isdir(picture.path) else "no such file"),))
+    return _Look()
 
 
-def _look(picture: Picture) -> tuple[str, str, str]:
+def _look(picture: Picture) -> _Look:
     absent = _presence(picture)
-    if absent[1]:
+    if absent.faults:
         return absent
+    notes: list[str] = []
     try:
-        grey = picture.load()
-    except (DataError, OSError) as error:
-        return "", "unreadable", " ".join(str(error).split())
-    if grey.min() == grey.max():
-        return "", "blank", f"every pixel is {grey.min()}"
-    return hashlib.blake2b(grey.tobytes() + str(grey.shape).encode(), digest_size=16).hexdigest(), "", ""
+        grey = load_grey(picture.path, notes) if picture.loader is None else picture.load()
+    except Exception as error:  # a loader is anybody's; what it raises would stop training as well
+        kind = "" if isinstance(error, DataError) else f"{type(error).__name__}: "
+        return _Look(faults=(("unreadable", " ".join(f"{kind}{error}".split())),))
+    if grey.dtype != np.uint8 or grey.ndim != 2:
+        return _Look(faults=(("unreadable", f"found {grey.dtype} {grey.shape}, expected uint8 (H, W)"),))
+    found = fault_in(grey)
+    faults = ([found] if found else []) + [("fallback", " ".join(note.split())) for note in dict.fromkeys(notes)]
+    pixels = grey.tobytes() + str(grey.shape).encode()
+    blank = found is not None and found[0] == "blank"  # copies of each other by chance
+    return _Look("" if blank else hashlib.blake2b(pixels, digest_size=16).hexdigest(), tuple(faults))

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from r2gen_lib.data.cleaning import get_cleaning
-from r2gen_lib.data.faults import Faults
-from r2gen_lib.data.reports import choose_section
+from r2gen_lib.data.faults import Faults, quoted
+from r2gen_lib.data.reports import choose_section, says_nothing, section_names
 from r2gen_lib.data.study import Picture, Study
 from r2gen_lib.errors import DataError
 
@@ -57,9 +57,14 @@ class Target:
             raise DataError(f"{path}: {error}") from error
 
     def text(self, record: Record) -> str:
-        """The cleaned target text; ``""`` if there is none."""
-        text = self.clean(choose_section(record.sections, self.section, record.id))
-        return text if text.strip() else ""
+        """The cleaned target text; ``""`` if there is none, or if it ``says_nothing``."""
+        raw = self.raw(record)
+        text = self.clean(raw) if raw else ""  # R2Gen's cleanings make " ." of nothing
+        return "" if says_nothing(text) else text
+
+    def raw(self, record: Record) -> str:
+        """The target text before it is cleaned; ``""`` if there is none."""
+        return choose_section(record.sections, self.section, record.id)
 
     def one_text(self, text: str) -> dict[str, str]:
         """The sections of a report of which the file has one text: its findings, or ``"report"`` if that was asked."""
@@ -88,13 +93,21 @@ def to_studies(
             parts = (record.id, record.split, report, record.sections, record.mesh, record.pictures)
             studies.append(Study(*parts, source=source, patient=record.patient, credentialed=credentialed))
         elif target.missing == "error":
+            raw = target.raw(record)
+            lost = f"nothing is left of its {target.section} text after cleaning; clean more gently"
             faults.add(
-                f"{record.where}: its {target.section} text is empty, or is so once cleaned; a report needs words to "
-                "learn from. Choose another section, or leave such studies out with missing='skip'."
+                f"{record.where}: {lost if raw else _empty(record, target.section)}. A report needs words to learn "
+                "from: choose another section, or leave such studies out with missing='skip'."
             )
     faults.check()
     _tell(faults.path, len(records), len(studies), target.section)
     return studies
+
+
+def _empty(record: Record, section: str) -> str:
+    """That a text is empty, and what stands in its place if that is a word for a missing value."""
+    said = " ".join(record.sections[name].strip() for name in section_names(section)).strip()
+    return f"its {section} text is empty" + (f" (it says {quoted(said)})" if said else "")
 
 
 def _twice(record: Record, twin: Record) -> str:

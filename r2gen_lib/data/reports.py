@@ -22,6 +22,18 @@ SECTION_ALIASES = {"both": "findings+impression"}
 #: What Open-i's de-identification put in the place of names and dates, and of many harmless words.
 MARK = "XXXX"
 
+#: What programs write where there is no value, in lower case: ``str()`` of a NaN or a None, spreadsheets, databases.
+NO_VALUES = frozenset(
+    "nan -nan <nan> na <na> n/a #n/a #na n.a. nat <nat> none <none> null <null> nil undefined - -- --- – —".split()
+)
+_NO_VALUE = r"(?:nan|nat|none|null|nil|undefined|n[/.]?a)(?![^\W_])"
+_HEADING = r"(?:(?:clinical )?(?:findings?|impressions?|indications?|history|information)|comparisons?|techniques?|exam"
+_HEADING += r"|examination|report|conclusions?|recommendations?)[ \t]*:"
+_NOTHING_SAID = re.compile(rf"[\W_]*(?:(?:{_HEADING}|{_NO_VALUE})[\W_]*)*", re.IGNORECASE)
+_VALUE_LOST = re.compile(
+    rf"(?<![^\W_])(?:nan|NaN|NAN|null|NULL|NaT)(?![^\W_])|<NA>|#N/A|{_HEADING}\s*(?:nan|null)(?![^\W_])", re.MULTILINE
+)
+
 _MARK_WORD = re.compile(rf"[^\s.,;:()]*{MARK}[^\s.,;:()]*")
 _EMPTY_BRACKETS = re.compile(r"\(\s*\)")
 _SPACE_BEFORE_STOP = re.compile(r"\s+([.,;:)])")
@@ -60,9 +72,25 @@ def openi_sections(root: ElementTree.Element) -> dict[str, str]:
     sections = dict.fromkeys(SECTIONS, "")
     for element in root.iter("AbstractText"):
         name = (element.get("Label") or "").strip().lower()
-        if name:
-            sections[name] = "".join(element.itertext())
+        if name:  # one that is written in two places is kept whole
+            parts = [part for part in (sections.get(name, ""), "".join(element.itertext())) if part.strip()]
+            sections[name] = "\n\n".join(parts)
     return sections
+
+
+def says_nothing(text: str) -> bool:
+    """Whether a text has nothing to learn from: no letter and no digit, or only what stands for a missing value.
+
+    ``"nan"``, ``"None"``, ``"<NA>"``, ``"N/A"``, ``"-"`` and the like, in any case, several of them (two empty sections
+    that were joined), and such a word or nothing behind a section's heading (``"Indication:nan"``). A text that says
+    more than that says something: ``"Pneumothorax: none."``.
+    """
+    return _NOTHING_SAID.fullmatch(text) is not None
+
+
+def holds_lost_value(text: str) -> bool:
+    """Whether a program's word for a missing value (``nan``, ``<NA>``, ``null``) stands in a text that says more."""
+    return not says_nothing(text) and _VALUE_LOST.search(text) is not None
 
 
 def section_names(section: str) -> list[str]:
@@ -72,12 +100,15 @@ def section_names(section: str) -> list[str]:
 
 
 def choose_section(sections: Mapping[str, str], section: str, study_id: str = "") -> str:
-    """The raw text of one section, or of several joined by a space; ``""`` if none of them holds a word.
+    """The raw text of one section, or of several joined by a space; those that say nothing (``"nan"``) count as empty.
 
     Args:
         sections: raw texts by lower-case name.
         section: a name, several joined by ``+``, or ``"both"`` for ``"findings+impression"``.
         study_id: named in the error.
+
+    Returns:
+        The text; ``""`` if every one of the sections ``says_nothing``.
 
     Raises:
         DataError: a section is unknown.
@@ -89,20 +120,4 @@ def choose_section(sections: Mapping[str, str], section: str, study_id: str = ""
             f"study {study_id}: no section {', '.join(map(repr, unknown))}; it has {', '.join(sections)}. "
             "Ask for one of these, several joined by '+', or 'both' for findings+impression."
         )
-    return " ".join(sections[name].strip() for name in names if sections[name].strip())
-
-
-def section_text(sections: Mapping[str, str], section: str, study_id: str = "") -> str:
-    """What ``choose_section`` gives, where an empty report is an error.
-
-    Raises:
-        DataError: a section is unknown, or none of those asked for holds a word (an empty report).
-    """
-    text = choose_section(sections, section, study_id)
-    if not text:
-        filled = ", ".join(name for name in sections if sections[name].strip()) or "none"
-        raise DataError(
-            f"study {study_id}: its {section} text is empty; sections with text: {filled}. "
-            "A report needs words to learn from: choose another section, or leave the study out."
-        )
-    return text
+    return " ".join(sections[name].strip() for name in names if not says_nothing(sections[name]))

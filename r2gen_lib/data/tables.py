@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from r2gen_lib.data.faults import Faults
+from r2gen_lib.data.reports import NO_VALUES
 from r2gen_lib.errors import DataError
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -30,7 +31,13 @@ class Row(dict):
     line: int
 
 
-def read_table(path: str | Path, required: Sequence[str | Sequence[str]], *, optional: Sequence[str] = ()) -> list[Row]:
+def read_table(
+    path: str | Path,
+    required: Sequence[str | Sequence[str]],
+    *,
+    optional: Sequence[str] = (),
+    verbatim: Sequence[str] = (),
+) -> list[Row]:
     """The rows of a CSV file with a header, in order.
 
     The delimiter (``,`` ``;`` tab or ``|``) is the one that finds most of the columns asked for in the header. Column
@@ -41,10 +48,13 @@ def read_table(path: str | Path, required: Sequence[str | Sequence[str]], *, opt
         path: the file.
         required: column names; in the place of a name, a tuple of names of which at least one must be there.
         optional: columns that are read if they are there.
+        verbatim: those of the columns in which "None" or "-" is a text that a person may have written.
 
     Returns:
         A ``Row`` a row, never an empty list. Its keys are the names asked for, as they were asked for, that the file
-        has: test an optional one with ``in``. Cells are stripped, empty ones ``""``; other columns are left out.
+        has: test an optional one with ``in``. Cells are stripped, empty ones ``""``; so are those that say no more than
+        ``nan``, ``None``, ``<NA>``, ``N/A``, ``null`` or ``-`` (``reports.NO_VALUES``), in any case: an empty cell that
+        went through pandas or a spreadsheet. Other columns are left out.
 
     Raises:
         DataError: the file is missing, empty, in another encoding or not a table; a column is missing (the message
@@ -66,13 +76,18 @@ def read_table(path: str | Path, required: Sequence[str | Sequence[str]], *, opt
                 "A delimiter inside a text needs quotes around the text."
             )
             continue
-        row = Row((name, cells[index].strip()) for name, index in columns.items())
+        row = Row((name, _value(cells[index], name in verbatim)) for name, index in columns.items())
         row.line = line
         rows.append(row)
     faults.check()
     if not rows:
         raise DataError(f"{path}: found a header and no rows, expected at least one row. Check that the file is whole.")
     return rows
+
+
+def _value(cell: str, verbatim: bool) -> str:
+    text = cell.strip()
+    return text if verbatim or text.lower() not in NO_VALUES else ""
 
 
 def header_of(path: str | Path) -> set[str]:

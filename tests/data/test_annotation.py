@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import tempfile
 from pathlib import Path
 
@@ -205,13 +206,21 @@ def test_a_split_that_is_no_list_and_no_entries_at_all_are_told(annotation):
         (dict(id=None), "val[0]: 'id' is null, expected a text"),
         (dict(id=True), "val[0]: 'id' is true or false, expected a text"),
         (dict(id="\ud800"), "'id' holds half a character"),
-        (dict(report=None), "'report' is null, expected a text"),
+        (dict(report=None), "its findings text is empty"),
+        (dict(report=math.nan), "its findings text is empty"),
+        (dict(report="NaN"), "its findings text is empty (it says 'NaN')"),
+        (dict(report="Indication:nan"), "its findings text is empty (it says 'Indication:nan')"),
         (dict(report=["Clear."]), "'report' is a list, expected a text"),
         (dict(report=3.5), "'report' is a number, expected a text"),
         (dict(report="Clear \udcff."), "'report' holds half a character"),
         (dict(report=" \n"), "its findings text is empty"),
         (dict(image_path=[]), "'image_path' is an empty list, expected a list of at least one path"),
-        (dict(image_path="a.png"), "'image_path' is a text, expected a list"),
+        (
+            dict(image_path=None),
+            "'image_path' is null, expected a list of at least one path, such as [\"CXR3_IM-0003/0.png\"]",
+        ),
+        (dict(image_path=math.nan), "'image_path' is a number, expected a list"),
+        (dict(image_path="../a.png"), "image_path[0]: the path '../a.png' climbs with '..'"),
         (dict(image_path=[""]), "image_path[0]: the path '' is empty"),
         (dict(image_path=[7]), "image_path[0]: the path 7 is of type int, not a text"),
         (dict(image_path=["a.png", "../b.png"]), "image_path[1]: the path '../b.png' climbs with '..'"),
@@ -266,6 +275,46 @@ def test_empty_reports_can_be_left_out_and_are_counted(annotation, caplog):
     ]
     with pytest.raises(DataError, match="missing='keep': expected 'error' or 'skip'"):
         load_annotation(annotation(content), missing="keep")
+
+
+def test_one_path_may_stand_without_a_list_around_it(annotation, tmp_path):
+    (tmp_path / "pictures" / "files" / "p10").mkdir(parents=True)
+    content = iu_xray()
+    content["train"][0]["image_path"] = "CXR1_IM-0001/0.png"
+    content["val"][0] |= {"image_path": f"{MIMIC_FOLDER}/aa-1.jpg"}
+    first, *_, third, _ = load_annotation(annotation(content))
+    assert [(p.view, p.path) for p in first.pictures] == [("frontal", tmp_path / "CXR1_IM-0001" / "0.png")]
+    assert third.patient == "10000764"
+    mimic = {"train": [mimic_entry("aa-1", image_path=f"{MIMIC_FOLDER}/aa-1.jpg")], "val": [], "test": []}
+    (study,) = load_annotation(annotation(mimic), tmp_path / "pictures")
+    assert study.pictures[0].path == tmp_path / "pictures" / "files" / MIMIC_FOLDER / "aa-1.jpg"
+
+
+@pytest.mark.parametrize("subject", [None, math.nan, "nan", "None", "<NA>"])
+def test_a_patient_that_is_not_given_is_none(annotation, subject):
+    entry = mimic_entry("aa-1", subject_id=subject, image_path=["a.jpg"])
+    (study,) = load_annotation(annotation({"train": [entry], "val": [], "test": []}))
+    assert study.patient == ""
+
+
+def test_missing_reports_are_left_out_and_counted(annotation, caplog):
+    content = iu_xray()
+    for entry, report in zip(content["train"] + content["val"], (None, math.nan, "<NA>"), strict=True):
+        entry["report"] = report
+    assert [study.id[:4] for study in load_annotation(annotation(content), missing="skip")] == ["CXR4"]
+    assert "3 of 4 studies left out: no findings text" in caplog.text
+
+
+def test_lists_that_are_no_split_are_named_in_the_log(annotation, caplog):
+    assert len(load_annotation(annotation({**iu_xray(), "test2": [iu_entry(9, "test")], "notes": []}))) == 4
+    assert "annotation.json: the lists 'test2' (1), 'notes' (0) are not read" in caplog.text
+
+
+def test_a_report_that_cleaning_makes_a_lone_full_stop_is_empty(annotation, caplog):
+    content = iu_xray()
+    content["train"][0]["report"], content["train"][1]["report"] = "", "***"
+    assert len(load_annotation(annotation(content), clean="r2gen_iu_xray", missing="skip")) == 2
+    assert "2 of 4 studies left out" in caplog.text
 
 
 def test_thousands_of_bad_entries_are_one_short_error(annotation):

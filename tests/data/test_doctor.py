@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,13 +11,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from r2gen_lib import load_studies
 from r2gen_lib.config import PRESETS, LanguageConfig
+from r2gen_lib.data import picture_survey
 from r2gen_lib.data.doctor import examine, require_healthy
 from r2gen_lib.data.health import PROBLEMS, WARNINGS
 from r2gen_lib.data.lengths import estimated_tokens, token_counter
+from r2gen_lib.data.picture_content import fault_in
 from r2gen_lib.data.study import Picture, Study
 from r2gen_lib.errors import DataError
 
+CASES = Path(__file__).parents[1] / "cases"
 NOWHERE = LanguageConfig("no/such-language-model")
 LAPTOP = PRESETS["laptop"]
 PRESET = replace(LAPTOP, language=NOWHERE)
@@ -164,6 +169,184 @@ def test_pictures_that_cannot_be_read_or_show_nothing(tmp_path):
     assert all("\n" not in bad.detail and bad.detail for bad in health.bad_pictures)
 
 
+def smooth(side: int = 64, low: int = 20, high: int = 230) -> np.ndarray:
+    """A soft bright disc on a dark ground, uint8 (side, side)."""
+    y, x = np.mgrid[:side, :side] / (side - 1) - 0.5
+    return np.round(low + (high - low) * np.exp(-8 * (x**2 + y**2))).astype(np.uint8)
+
+
+def noise(height: int = 64, width: int = 64, low: int = 0, high: int = 256) -> np.ndarray:
+    return np.random.default_rng(0).integers(low, high, (height, width), dtype=np.uint8)
+
+
+def scaled(grey: np.ndarray, side: int) -> np.ndarray:
+    return np.asarray(Image.fromarray(grey).resize((side, side), Image.Resampling.BICUBIC))
+
+
+def marked(grey: np.ndarray) -> np.ndarray:
+    """With a bright letter in the corner."""
+    grey = grey.copy()
+    grey[2:12, 2:8] = 255
+    return grey
+
+
+SHOWING = {
+    "radiograph": smooth(),
+    "noisy radiograph": np.clip(smooth(128) + np.random.default_rng(1).normal(0, 25, (128, 128)), 0, 255).astype(
+        np.uint8
+    ),
+    "dark ground": np.pad(smooth(), 40),
+    "low contrast": smooth(low=100, high=190),
+    "too small to judge": noise(12, 10),
+    "wide": smooth(96)[:24],
+}
+FAULTY = {
+    "faint": {
+        "black but for a letter": marked(np.zeros((64, 64), np.uint8)),
+        "black with noise": noise(high=12),
+        "white with noise": noise(low=240),
+        "one grey with noise": noise(low=120, high=130),
+        "12 bits shown as 16": smooth() // 16,
+        "the same as MONOCHROME1": 255 - smooth() // 16,
+    },
+    "noise": {
+        "white noise": noise(),
+        "dim noise": noise(low=60, high=140),
+        "large": noise(700, 500),
+        "wide": noise(32, 200),
+        "twice as large": scaled(noise(), 128),
+        "four times as large": scaled(noise(), 256),
+        "in a black margin": np.pad(noise(), 30),
+        "a radiograph shuffled": np.random.default_rng(2).permutation(smooth().ravel()).reshape(64, 64),
+    },
+    "odd_shape": {"dot": noise(2, 2), "column": noise(200, 6), "strip": noise(16, 200), "icon": noise(7, 9)},
+    "blank": {"black": np.zeros((64, 64), np.uint8), "one pixel": np.full((1, 1), 9, np.uint8)},
+}
+
+
+@pytest.mark.parametrize(("fault", "name"), [(fault, name) for fault, named in FAULTY.items() for name in named])
+def test_a_picture_that_shows_nothing_has_a_fault_with_a_name(fault, name):
+    assert fault_in(FAULTY[fault][name])[0] == fault
+
+
+@pytest.mark.parametrize("name", SHOWING)
+def test_a_picture_that_shows_something_has_none(name):
+    assert fault_in(SHOWING[name]) is None
+
+
+def test_simulated_radiographs_have_no_fault_in_any_size():
+    for study in load_studies(limit=2):
+        for picture in study.pictures:
+            grey = picture.load()
+            for side in (32, 64, 224, 700):
+                assert fault_in(scaled(grey, side)) is None, (study.id, picture.view, side)
+
+
+def test_pictures_that_show_next_to_nothing_are_warnings_and_listed(tmp_path):
+    studies = []
+    for fault, named in FAULTY.items():
+        for number, grey in enumerate(named.values()):
+            Image.fromarray(grey).save(tmp_path / f"{fault}{number}.png")
+            studies.append(with_file(f"{fault}{number}", tmp_path / f"{fault}{number}.png"))
+    health = look(healthy() + studies)
+    assert health.problems == []
+    assert {check.name: check.count for check in health.warnings} == {
+        "blank_pictures": 2, "faint_pictures": 6, "noise_pictures": 8, "odd_shapes": 4,
+    }  # fmt: skip
+    faults = {bad.study: (bad.fault, bad.detail) for bad in health.bad_pictures}
+    assert faults["faint0"] == ("faint", "nearly black: 99% of its pixels are between 0 and 31 of 255")
+    assert faults["faint4"][1].startswith("nearly black: 100%") and faults["faint5"][1].startswith("nearly white: 100%")
+    assert faults["noise0"][1].startswith("noise: neighbouring pixels are alike by 0.0")
+    assert faults["odd_shape2"][1] == "200 x 16 pixels"
+    assert look(healthy() + studies, skip=list(WARNINGS)).warnings == []
+
+
+def test_a_noise_picture_in_two_splits_is_still_a_leak(tmp_path):
+    Image.fromarray(noise()).save(tmp_path / "a.png")
+    studies = [with_file("a", tmp_path / "a.png"), with_file("b", tmp_path / "a.png", "test")]
+    health = look(healthy() + studies)
+    assert names(health.problems) == ["pictures_in_two_splits"] and names(health.warnings) == ["noise_pictures"]
+
+
+def test_a_picture_that_does_not_come_as_grey_bytes_is_unreadable(tmp_path, monkeypatch):
+    found = {"colours": np.zeros((8, 8, 3), np.uint8), "floats": np.zeros((8, 8)), "deep": np.zeros((8, 8), np.uint16)}
+    monkeypatch.setattr(picture_survey, "load_grey", lambda path, notes: found[path.stem])
+    for name in found:
+        (tmp_path / f"{name}.png").write_bytes(b"x")
+    health = look(healthy() + [with_file(name, tmp_path / f"{name}.png") for name in found])
+    assert [(check.name, check.count) for check in health.problems] == [("unreadable_pictures", 3)]
+    assert health.bad_pictures[0].detail == "found uint8 (8, 8, 3), expected uint8 (H, W)"
+
+
+def test_whatever_a_loader_raises_is_told_and_not_raised():
+    def broken():
+        raise KeyError("no such slice")
+
+    studies = [*healthy(), study("k", pictures=(Picture("frontal", loader=broken),))]
+    health = look(studies)
+    assert names(health.problems) == ["unreadable_pictures"]
+    assert health.bad_pictures[0].detail == "KeyError: 'no such slice'"
+
+
+def test_fall_backs_are_counted_by_kind_with_examples(tmp_path, monkeypatch):
+    kinds = ["window width 0", "window width 0", "empty slope", "odd table", "comma", ""]
+
+    def load(path, notes):
+        kind = kinds[int(path.stem)]
+        notes += [kind] if kind else []
+        notes += ["empty slope", "empty slope"] if path.stem == "0" else []
+        return smooth() + np.uint8(int(path.stem))
+
+    monkeypatch.setattr(picture_survey, "load_grey", load)
+    for number in range(6):
+        (tmp_path / f"{number}.dcm").write_bytes(b"x")
+    health = look(healthy() + [with_file(f"d{n}", tmp_path / f"{n}.dcm") for n in range(6)])
+    (check,) = health.warnings
+    assert (check.name, check.count, len(check.examples)) == ("fallback_pictures", 5, 5)
+    assert (
+        "5 of 6 picture files needed a fall-back: window width 0 (2); empty slope (2); odd table (1); and 1 other"
+        in (health.text())
+    )
+    assert json.loads(health.to_json())["warnings"][0]["name"] == "fallback_pictures"
+    assert [(bad.study, bad.detail) for bad in health.bad_pictures][:2] == [
+        ("d0", "window width 0"),
+        ("d0", "empty slope"),
+    ]
+
+
+def test_a_window_of_width_0_is_told(tmp_path):
+    path = CASES / "dicom_empty_or_odd_display_elements" / "window_width_0.dcm"
+    health = look([*healthy(), with_file("w", path)])
+    assert names(health.warnings) == ["fallback_pictures"] and "window width 0" in str(health.warnings[0])
+
+
+def test_names_that_are_not_utf_8_can_be_printed(tmp_path):
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.png"))
+    health = look([*healthy(), with_file("c", path)])
+    assert "caf\ufffd.png" in health.text() and health.text().encode()
+    health.write_bad_pictures(tmp_path / "bad.csv")
+
+
+@pytest.mark.parametrize(
+    "report", ["nan", "NaN", "None", "<NA>", "N/A", "-", ".", "Indication:nan", "nan nan", "\u200b"]
+)
+def test_reports_that_say_nothing_are_empty(report):
+    health = look([*healthy(), study("e", report=report), study("f", "test", report=report)])
+    assert [(check.name, check.count) for check in health.problems] == [("empty_reports", 2)]
+    assert health.warnings == []
+
+
+def test_a_missing_value_within_a_report_is_a_warning():
+    more = [
+        study("a", report="Lungs clear. nan"),
+        study("b", report="Indication:nan Clear."),
+        study("c", report="Nan read."),
+    ]
+    health = look(healthy() + more)
+    assert health.problems == []
+    assert [(check.name, check.examples) for check in health.warnings] == [("nan_in_reports", ("a", "b"))]
+
+
 def test_thousands_of_bad_files_are_one_line_a_fault(tmp_path, capfd, caplog):
     whole = write_picture(tmp_path / "whole.png", 1).read_bytes()
     contents = (b"", whole[:60], b"<html>log in</html>", b"not a picture")  # empty, cut short, mislabelled
@@ -231,6 +414,11 @@ def everything_wrong(folder: Path) -> list[Study]:
     more = [with_file(f"{kind}{n}", folder / f"{kind}.png") for kind in ("blank", "empty", "gone") for n in range(9)]
     more += [with_file("s", same), with_file("t", same, "val"), with_file("u", same), with_file("v", same, report="")]
     twice = write_picture(folder / "twice.png", 2)
+    for fault in ("faint", "noise", "odd_shape"):
+        Image.fromarray(next(iter(FAULTY[fault].values()))).save(folder / f"{fault}.png")
+        more += [with_file(f"{fault}{n}", folder / f"{fault}.png") for n in range(9)]
+    more += [with_file("z", CASES / "dicom_empty_or_odd_display_elements" / "window_width_0.dcm")]
+    more += [study("lost", report="Report number nan")]
     more += [with_file("w", twice), with_file("w", twice), study("w", "val", patient="7"), study("x", patient="7")]
     more += [study(f"long{n}", report="word " * 200, pictures=(), credentialed=True) for n in range(9)]
     return [*more, study("y", "val", "word " * 200, mesh=("Opacity",))]

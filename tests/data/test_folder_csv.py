@@ -145,6 +145,48 @@ def test_studies_without_text_can_be_left_out_and_are_counted(table, caplog):
         load_folder_csv(table("picture,report,split\n2.png,,train\n"), missing="skip")
 
 
+CASES = Path(__file__).parents[1] / "cases"
+
+
+def test_reports_that_say_nan_are_empty(caplog):
+    path = CASES / "csv_nan" / "mine.csv"
+    with pytest.raises(DataError, match=r"2 entries are wrong:\n  line 2 \('A'\): its findings text is empty"):
+        load_folder_csv(path)
+    assert [study.id for study in load_folder_csv(path, missing="skip")] == ["C", "D"]
+    assert "mine.csv: 2 of 4 studies left out: no findings text." in caplog.text
+
+
+@pytest.mark.parametrize(
+    "word", ["nan", "NaN", "None", "null", "N/A", "n/a", "<NA>", "-", "NA", "nan.", "Findings: nan", "___"]
+)
+def test_every_word_for_a_missing_value_is_no_report(table, word):
+    path = table(f"picture,report,split\n1.png,Clear.,train\n2.png,{word},train\n")
+    with pytest.raises(DataError, match=r"line 3 \('2'\): its findings text is empty"):
+        load_folder_csv(path)
+
+
+def test_a_section_that_says_nan_leaves_the_other(table):
+    path = table("picture,findings,impression\n1.png,Clear lungs.,nan\n2.png,None,Normal.\n")
+    assert [study.report for study in load_folder_csv(path, section="both")] == ["Clear lungs.", "Normal."]
+
+
+def test_cells_that_say_nan_are_empty_in_every_column(table):
+    header = "id,frontal,lateral,report,patient\n"
+    first, second = load_folder_csv(table(f"{header}s1,1.png,nan,Clear.,NaN\ns2,2.png,None,Dense.,nan\n"))
+    assert [p.view for p in first.pictures] == ["frontal"] and first.patient == second.patient == ""
+    with pytest.raises(DataError, match="line 2: its 'id' is empty"):
+        load_folder_csv(table(f"{header}nan,1.png,,Clear.,p1\n"))
+    text = "id,picture,view,report,split\ns1,1.png,nan,Clear.,train\ns1,2.png,nan,nan,nan\n"
+    (study,) = load_folder_csv(table(text))
+    assert [p.view for p in study.pictures] == ["frontal", "lateral"] and study.report == "Clear."
+
+
+def test_a_cleaning_that_leaves_nothing_is_told(table):
+    path = table("picture,report\n1.png,Clear.\n")
+    with pytest.raises(DataError, match="nothing is left of its findings text after cleaning; clean more gently"):
+        load_folder_csv(path, clean=lambda text: " .")
+
+
 def test_thousands_of_bad_rows_are_one_short_error(table):
     text = "picture,report\n" + "".join(f"../{i}.png,Clear.\n" for i in range(2500))
     with pytest.raises(DataError, match="2,500 entries are wrong") as error:

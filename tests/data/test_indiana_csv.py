@@ -104,6 +104,14 @@ def test_studies_of_the_table_without_a_report_are_an_error_or_counted(pair, cap
     assert "2 studies of the split table have no report here" in caplog.text
 
 
+def test_cells_of_a_missing_value_are_empty_and_a_comparison_may_be_none(pair, caplog):
+    rows = ("1,NaN,,PA,Cough,None,Clear.,nan", "2,normal,normal,PA,nan,,nan,Normal.", "3,,,PA,Pain,,N/A,<NA>")
+    first, second = sorted(load(pair(rows), section="both", missing="skip"), key=lambda study: study.id)
+    assert (first.report, first.mesh, first.sections["comparison"]) == ("Clear.", ("normal",), "None")
+    assert (second.report, second.sections["indication"]) == ("Normal.", "")
+    assert "1 of 3 studies left out: no both text" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [

@@ -119,6 +119,21 @@ def test_studies_without_the_section_are_counted_or_an_error(root, caplog):
         load_mimic_cxr(root, missing="ignore")
 
 
+@pytest.mark.parametrize("text", ["FINDINGS: nan\n", "INDICATION:nan\nFINDINGS:\n  None\nIMPRESSION: ok\n", "nan"])
+def test_a_missing_value_is_no_findings(root, caplog, text):
+    write_files(root, reports=REPORTS | {"50000001": f" FINAL REPORT\n {text}"})
+    assert [study.id for study in load_mimic_cxr(root)] == ["s50000002"]
+    assert "2 of 3 studies left out: no findings text" in caplog.text
+
+
+def test_pictures_that_only_the_metadata_name_are_counted(root, caplog):
+    write_tables(root, zipped=False)
+    table = root / "mimic-cxr-2.0.0-split.csv"
+    table.write_text("".join(table.read_text().splitlines(keepends=True)[:-1]))
+    load_mimic_cxr(root)
+    assert "1 of 6 pictures left out: mimic-cxr-2.0.0-split.csv does not name them" in caplog.text
+
+
 def test_a_limit_counts_studies_with_the_section_and_reads_no_further(root):
     rows = [(f"p{n}", "10000010", f"5000001{n}", "train", "PA") for n in range(4)]
     write_tables(root, rows)

@@ -76,10 +76,11 @@ def test_marks_of_de_identification_stay_unless_dropped(studies):
     assert len(dropped) == 2955 and not any("XXXX" in study.report for study in dropped)
 
 
-def test_studies_without_the_section_are_an_error_or_a_stated_skip():
+def test_studies_without_the_section_are_an_error_or_a_stated_skip(caplog):
     with pytest.raises(DataError, match="study CXR326: its impression text is empty"):
         load_openi_reports(section="impression")
     assert len(load_openi_reports(section="impression", missing="skip")) == 2949
+    assert "6 of 2955 studies left out: no impression text." in caplog.text
     assert len(load_openi_reports(section="findings+impression")) == 2955
     with pytest.raises(DataError, match="no section 'conclusion'"):
         load_openi_reports(section="conclusion", missing="skip")
@@ -93,7 +94,8 @@ def test_a_study_without_findings_in_a_table_of_ones_own_is_one_error(tmp_path, 
     table.write_text(f"study,split\n{bare},train\n")
     with pytest.raises(DataError, match=f"study {bare}: its findings text is empty"):
         load_openi_reports(table)
-    assert load_openi_reports(table, missing="skip") == []
+    with pytest.raises(DataError, match="none of the 1 studies has findings text"):
+        load_openi_reports(table, missing="skip")
 
 
 def test_cleaning_that_leaves_nothing_is_one_error():

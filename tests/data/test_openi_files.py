@@ -288,6 +288,18 @@ def test_studies_that_are_left_out_are_counted_in_the_log(tmp_path, split, caplo
         load_openi_files(tmp_path, split_table=split, section="conclusion")
 
 
+def test_missing_values_are_no_reports_and_reports_without_a_split_are_counted(tmp_path, split, caplog):
+    put(tmp_path, {"1.xml": xml("CXR90001"), "2.xml": xml("CXR90002", findings="nan"), "9.xml": xml("CXR90009")})
+    (study,) = load_openi_files(tmp_path, split_table=split)
+    assert study.id == "CXR90001"
+    assert "1 of 2 studies left out: no findings text" in caplog.text
+    assert "1 reports left out: the split table does not name them" in caplog.text
+    both = load_openi_files(tmp_path, split_table=split, section="both")
+    assert [study.report for study in both] == ["Normal.", "Lungs are clear. Normal."]
+    with pytest.raises(DataError, match=r"study CXR90002: its findings text is empty \(it says 'nan'\)"):
+        load_openi_files(tmp_path, split_table=split, missing="error")
+
+
 def test_a_picture_named_like_a_path_stays_in_the_folder(tmp_path, split):
     put(tmp_path, {"1.xml": xml("CXR90001", "../../../etc/x_IM-1", "/etc/y_IM-1", "..\\z_IM-1"), "p/1_IM-1-1.png": b""})
     (study,) = load_openi_files(tmp_path, tmp_path / "p", split_table=split)

@@ -56,6 +56,18 @@ def test_only_columns_asked_for_come_back_under_the_name_asked_for(table):
     ]
 
 
+MISSING = ("nan", "NaN", "None", "none", "NULL", "N/A", "n/a", "NA", "<NA>", "#N/A", "-", "NaT")
+
+
+def test_cells_of_a_missing_value_are_empty_unless_a_person_may_have_written_them(table):
+    text = "id,report,comparison\n" + "".join(f"s{n}, {word} ,{word}\n" for n, word in enumerate(MISSING))
+    rows = read_table(table(text), ("id", "report"), optional=("comparison",), verbatim=("comparison",))
+    assert [row["report"] for row in rows] == [""] * len(MISSING)
+    assert [row["comparison"] for row in rows] == list(MISSING)
+    (row,) = read_table(table("id,report\nNancy,None seen.\n"), ("id", "report"))
+    assert row == {"id": "Nancy", "report": "None seen."}
+
+
 def test_rows_know_their_line_and_blank_lines_are_no_rows(table):
     rows = read_table(table('id,report\n\ns1,"one\ntwo"\n,\ns2,three\n'), ("id", "report"))
     assert [(row["id"], row.line) for row in rows] == [("s1", 3), ("s2", 6)]
