@@ -1,12 +1,14 @@
 """DICOM radiographs as a viewer first shows them: modality LUT or rescale, then VOI LUT or window, then MONOCHROME1.
 
-Decoding and tables are pydicom's (DICOM PS3.3, C.11.1 and C.11.2). pydicom is imported when the first such file is
-read. Nothing is turned or mirrored, and overlays are not drawn.
+Decoding is pydicom's; what its functions for tables and windows cannot read, ``dicom_display`` does (DICOM PS3.3, C.11.1
+and C.11.2). pydicom is imported when the first such file is read. Nothing is turned or mirrored, and overlays are not
+drawn.
 """
 
 from __future__ import annotations
 
 import io
+import logging
 import threading
 import warnings
 from collections.abc import Iterator
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from r2gen_lib.data.dicom_display import modality_values, pixel_shape, shades, tag, words
 from r2gen_lib.data.images import check_size
 from r2gen_lib.errors import ImageError
 
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
 _COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
 _GREY = ("MONOCHROME1", "MONOCHROME2")
+_SQUARE = 0.005  # pixels whose sides differ by less count as square: spacings are written rounded
 _ONE_AT_A_TIME = threading.Lock()
 
 
@@ -32,8 +36,10 @@ def decode_dicom(content: bytes, path: Path, notes: list[str] | None = None) -> 
     """The picture of a DICOM file, of several frames the first, as uint8 ``(H, W)``: black 0, white 255.
 
     Values go through the file's own modality LUT or rescale, then its first VOI LUT or, without one, its first window.
-    Without either, the range from the darkest to the brightest pixel becomes black to white. MONOCHROME1 is turned
-    round, padding becomes black, colour becomes luminance.
+    Without either, the range from the darkest to the brightest pixel becomes black to white. Where one of these is
+    empty, odd or damaged, the next is used, in the order that ``dicom_display`` gives. MONOCHROME1 is turned round,
+    padding becomes black, colour becomes luminance. Pixels that are not square are made so, by enlarging the picture
+    along their longer side.
 
     Args:
         content: the file's bytes.
@@ -45,33 +51,46 @@ def decode_dicom(content: bytes, path: Path, notes: list[str] | None = None) -> 
             plugin can undo.
     """
     from pydicom import dcmread
-    from pydicom.pixels import pixel_array
 
-    notes = [] if notes is None else notes
+    found: list[str] = []
     try:
         with _quiet():
             dataset = dcmread(io.BytesIO(content))  # no force: a file without a DICOM header is not guessed at
-            _check(dataset, path)
-            return _to_grey(pixel_array(dataset, index=0), dataset, path, notes)
+            _check(dataset, path, found)
+            grey = _square_pixels(_to_grey(dataset, path, found), dataset, path, found)
     except ImageError:
         raise
     except Exception as error:  # pydicom, its plugins and damaged tables raise many kinds
-        what = " ".join(str(error).split())[:300]
+        what = " ".join(str(error).split())[:120]  # some quote a whole table
         raise ImageError(
             f"{path}: a DICOM file that cannot be read ({type(error).__name__}: {what}; {len(content):,} bytes), "
             "expected a whole one that follows the standard. Copy or export it again, or export it as PNG."
         ) from error
+    if notes is not None:
+        notes += dict.fromkeys(found)  # each once
+    return grey
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without pydicom's warnings: they quote elements of the file, and a damaged folder would give thousands."""
+    """Without pydicom's warnings: they quote elements of the file, and a damaged folder would give thousands.
+
+    It sends each one to Python's warnings and to its logger as well.
+    """
+    loggers = [logging.getLogger(name) for name in ("pydicom", "pylibjpeg", "libjpeg", "openjpeg")]
     with _ONE_AT_A_TIME, warnings.catch_warnings():  # the list of filters belongs to all threads
         warnings.simplefilter("ignore")
-        yield
+        propagate = [logger.propagate for logger in loggers]
+        try:
+            for logger in loggers:
+                logger.propagate = False
+            yield
+        finally:
+            for logger, before in zip(loggers, propagate, strict=True):
+                logger.propagate = before
 
 
-def _check(dataset: Dataset, path: Path) -> None:
+def _check(dataset: Dataset, path: Path, notes: list[str]) -> None:
     """See that there is a picture that can be decoded, before memory is spent on it."""
     if not dataset.get("PixelData"):
         kind = dataset.file_meta.get("MediaStorageSOPClassUID")
@@ -80,18 +99,55 @@ def _check(dataset: Dataset, path: Path) -> None:
             f"{path}: found no pixel data in this DICOM file{what}, expected a radiograph. Leave the file out; if it "
             "should have a picture, it is cut short: copy it again."
         )
+    for keyword in ("Rows", "Columns", "BitsStored", "BitsAllocated", "SamplesPerPixel"):
+        number = dataset.get(keyword)
+        if not isinstance(number, int):
+            raise ImageError(
+                f"{path}: {keyword} at {tag(keyword)} is {'missing or empty' if number is None else repr(number)[:40]}, "
+                "expected a whole number. Export the picture again."
+            )
     check_size(dataset.Columns, dataset.Rows, path)
-    photometric = dataset.PhotometricInterpretation
+    photometric = dataset.get("PhotometricInterpretation")
     if photometric not in _GREY + _COLOUR:
         raise ImageError(
             f"{path}: its PhotometricInterpretation is {photometric!r}, expected one of {', '.join(_GREY + _COLOUR)}. "
             "Export it as PNG."
         )
+    samples, expected = dataset.SamplesPerPixel, 3 if photometric in _COLOUR[:-1] else 1
+    if samples != expected and (photometric not in _GREY or samples != 3):
+        raise _samples_error(dataset, path, f"expected {expected}")
     if dataset.BitsStored > 16:
         raise ImageError(f"{path}: BitsStored is {dataset.BitsStored}, expected at most 16. Export it as PNG.")
-    if dataset.get("RescaleSlope") == 0:
-        raise ImageError(f"{path}: RescaleSlope is 0, expected another number. Export the picture again.")
+    if not dataset.file_meta.get("TransferSyntaxUID"):
+        dataset.file_meta.TransferSyntaxUID = _assumed_syntax(dataset, path, notes)
     _check_decoder(dataset.file_meta.TransferSyntaxUID, path)
+    frames = dataset.get("NumberOfFrames")
+    if frames is not None and frames > 1:
+        notes.append(f"{frames} frames at {tag('NumberOfFrames')}: the first is shown")
+
+
+def _samples_error(dataset: Dataset, path: Path, expected: str) -> ImageError:
+    return ImageError(
+        f"{path}: SamplesPerPixel at {tag('SamplesPerPixel')} is {dataset.SamplesPerPixel} in a picture whose "
+        f"PhotometricInterpretation is {dataset.PhotometricInterpretation}, {expected}. Export it as PNG."
+    )
+
+
+def _assumed_syntax(dataset: Dataset, path: Path, notes: list[str]) -> str:
+    """The transfer syntax of a file that names none: of those that are not compressed, the one that it was read in."""
+    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    where = "no TransferSyntaxUID at (0002,0010)"
+    pixel_data = dataset.get_item("PixelData")
+    if getattr(pixel_data, "length", 0) == 0xFFFFFFFF or dataset["PixelData"].is_undefined_length:
+        raise ImageError(
+            f"{path}: {where}, and its pixel data is compressed, expected the name of the compression. Export the "
+            "picture again."
+        )
+    implicit, little = dataset.original_encoding
+    uncompressed = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+    notes.append(f"{where}: read as {uncompressed.name}")
+    return uncompressed
 
 
 def _check_decoder(syntax: str, path: Path) -> None:
@@ -112,67 +168,102 @@ def _check_decoder(syntax: str, path: Path) -> None:
     )
 
 
-def _to_grey(pixels: np.ndarray, dataset: Dataset, path: Path, notes: list[str]) -> np.ndarray:
-    """Stored values ``(H, W)``, or colours ``(H, W, 3)``, -> uint8 ``(H, W)``."""
+def _to_grey(dataset: Dataset, path: Path, notes: list[str]) -> np.ndarray:
+    """A file's picture as uint8 ``(H, W)``, its pixels as they are stored."""
+    pixels = _stored_values(dataset, path, notes)  # (H, W), or colours (H, W, 3)
     if dataset.PhotometricInterpretation in _COLOUR:
         return _luminance(pixels, dataset)
-    padding = _padding(pixels, dataset)
+    if pixels.ndim == 3:  # a converter copied the elements of a grey picture: what it wrote is ready to be shown
+        if dataset.PhotometricInterpretation != "MONOCHROME2" or (pixels != pixels[..., :1]).any():
+            raise _samples_error(dataset, path, "expected 1, or in MONOCHROME2 3 that are the same")
+        notes.append(f"MONOCHROME2 with 3 equal samples per pixel at {tag('SamplesPerPixel')}: shown as colours are")
+        return _luminance(pixels, dataset)
+    limits = _limits(dataset)
+    padding = _padding(pixels, limits, dataset)
     lowest, highest = int(pixels.min()), int(pixels.max())
+    if highest - lowest >= 1 << 16:
+        raise ImageError(
+            f"{path}: found pixels of {lowest:,} to {highest:,}, expected the {dataset.BitsStored} bits of BitsStored. "
+            "Export it as PNG."
+        )
     stored = np.arange(lowest, highest + 1)  # at most 65,536 values: the tables are worked out for these
-    seen = pixels if padding is None else pixels[~padding]
-    if not seen.size:
+    seen = np.bincount((pixels if padding is None else pixels[~padding]).astype(np.int64).ravel() - lowest)
+    seen = np.pad(seen, (0, len(stored) - len(seen))) > 0
+    if not seen.any():
         raise ImageError(f"{path}: every pixel is padding, expected a radiograph. Export the picture again.")
-    shades = _shades(stored, dataset, np.array([seen.min(), seen.max()], dtype=np.int64), notes)
+    values, signed = modality_values(stored, seen, limits, dataset, notes)
+    shown = shades(values, seen, signed, dataset, notes)
     if dataset.PhotometricInterpretation == "MONOCHROME1":
-        shades = 1 - shades
-    table = np.round(shades * 255).astype(np.uint8)
+        shown = 1 - shown
+    table = np.round(shown * 255).astype(np.uint8)
     grey = table[pixels.astype(np.int32) - lowest]
     if padding is not None:
         grey[padding] = 0
     return grey
 
 
-def _shades(stored: np.ndarray, dataset: Dataset, ends: np.ndarray, notes: list[str]) -> np.ndarray:
-    """Stored values -> 0..1, low values first. ``ends`` are the picture's darkest and brightest stored value."""
-    from pydicom.pixels import apply_modality_lut, apply_windowing
-
-    values = apply_modality_lut(stored, dataset)
-    if dataset.get("VOILUTSequence"):
-        low, (shown, high) = 0, _voi_lut(values, dataset)
-    elif dataset.get("WindowWidth") == 0:
-        notes.append("window width 0 at (0028,1051): shown without a window")
-        shown = values
-        low, high = np.sort(apply_modality_lut(ends, dataset))
-    elif dataset.get("WindowCenter") is not None and dataset.get("WindowWidth") is not None:
-        # pydicom stretches the window over the range that the file's bits allow; infinities give that range's ends
-        with np.errstate(over="ignore"):  # a steep sigmoid
-            shown = apply_windowing(np.concatenate([values, [-np.inf, np.inf]]), dataset)
-        shown, low, high = shown[:-2], shown[-2], shown[-1]
-    else:
-        shown = values
-        low, high = np.sort(apply_modality_lut(ends, dataset))
-    return np.clip((shown - low) / ((high - low) or 1), 0, 1)
+def _limits(dataset: Dataset) -> tuple[int, int]:
+    """The least and the greatest value that the file's bits allow."""
+    bits = dataset.BitsStored
+    return (-(1 << bits - 1), (1 << bits - 1) - 1) if dataset.PixelRepresentation else (0, (1 << bits) - 1)
 
 
-def _voi_lut(values: np.ndarray, dataset: Dataset) -> tuple[np.ndarray, int]:
-    """Values through the first VOI LUT, and the highest value that its entries have bits for."""
-    from pydicom.pixels import apply_voi
+def _stored_values(dataset: Dataset, path: Path, notes: list[str]) -> np.ndarray:
+    """Decoded values ``(H, W)``, or colours ``(H, W, 3)``.
 
-    item = dataset.VOILUTSequence[0]
-    entries, first, bits = item.LUTDescriptor
-    item.LUTDescriptor = [entries, first, 16]  # pydicom counts in the entries' type: 8 bits would not reach entry 256
-    within = np.clip(np.rint(values).astype(np.int64), first, first + (entries or 1 << 16) - 1)
-    return apply_voi(within, dataset), (1 << bits) - 1
+    pydicom (3.0.2) takes the lowest BitsStored bits whatever HighBit says. Another HighBit than BitsStored - 1 is
+    forbidden now (PS3.5, 8.1.1), but was ACR-NEMA's way: there the bits are taken from where HighBit says, unless the
+    values show that they lie lowest.
+    """
+    from pydicom.pixels import pixel_array
+
+    pixels = pixel_array(dataset, index=0)
+    bits, allocated = dataset.BitsStored, dataset.BitsAllocated
+    high = int((*words(dataset, "HighBit").tolist(), -1)[0])
+    if high == bits - 1:
+        return pixels
+    odd = f"HighBit at {tag('HighBit')} is {high if high >= 0 else 'missing'} for {bits} bits stored"
+    if not bits <= high < allocated:
+        notes.append(f"{odd}, which cannot be: the lowest bits are taken")
+        return pixels
+    raw = _raw(dataset)
+    shift = high + 1 - bits
+    if (raw & ((1 << shift) - 1)).any() and (raw == pixels).all():
+        notes.append(f"{odd}, but the values lie in the lowest bits: taken from there")
+        return pixels
+    if pixels.ndim == 3:
+        raise ImageError(f"{path}: {odd}, expected {bits - 1} in a picture of colours. Export it again, or as PNG.")
+    notes.append(f"{odd}: bits {shift} to {high} are taken")
+    values = (raw.astype(np.int64) >> shift) & ((1 << bits) - 1)
+    return values - ((values >> bits - 1) << bits) if dataset.PixelRepresentation else values
 
 
-def _padding(pixels: np.ndarray, dataset: Dataset) -> np.ndarray | None:
-    """Where a picture ``(H, W)`` holds no radiograph; None: it has no padding."""
-    value = dataset.get("PixelPaddingValue")
-    if value is None:
+def _raw(dataset: Dataset) -> np.ndarray:
+    """Decoded values with the bits above those stored still in them."""
+    from pydicom.pixels import pixel_array
+
+    left = {"correct_unused_bits": False, "apply_j2k_sign_correction": False, "apply_jls_sign_correction": False}
+    return pixel_array(dataset, index=0, raw=True, **left)
+
+
+def _padding(pixels: np.ndarray, limits: tuple[int, int], dataset: Dataset) -> np.ndarray | None:
+    """Where a picture ``(H, W)`` holds no radiograph; None: it has no padding.
+
+    Padding values have the sign that pixels have, whichever VR they were written with (PS3.3, C.7.5.1.1.2).
+    """
+    value, limit = (words(dataset, keyword)[:1].tolist() for keyword in ("PixelPaddingValue", "PixelPaddingRangeLimit"))
+    if not value:
         return None
-    limit = dataset.get("PixelPaddingRangeLimit")
-    low, high = sorted((value, value if limit is None else limit))
-    return (pixels >= low) & (pixels <= high)
+    ends = [word - (1 << 16) if dataset.PixelRepresentation and word >= 1 << 15 else word for word in value + limit]
+    low, high = min(ends), max(ends)
+    padding = (pixels >= low) & (pixels <= high)
+    if low < limits[0] or high > limits[1]:  # it needs more bits than are stored
+        raw = _raw(dataset)
+        if raw.shape == pixels.shape:
+            bits = 8 * raw.dtype.itemsize
+            low, high = (end if -(1 << bits - 1) <= end < 1 << bits else end % (1 << bits) for end in (low, high))
+            padding |= (raw >= low) & (raw <= high)
+    return padding
 
 
 def _luminance(pixels: np.ndarray, dataset: Dataset) -> np.ndarray:
@@ -184,3 +275,15 @@ def _luminance(pixels: np.ndarray, dataset: Dataset) -> np.ndarray:
         full_scale = np.iinfo(pixels.dtype).max
     colours = np.round(pixels * (255 / full_scale)).astype(np.uint8)  # (H, W, 3)
     return np.array(Image.fromarray(colours).convert("L"), dtype=np.uint8)
+
+
+def _square_pixels(grey: np.ndarray, dataset: Dataset, path: Path, notes: list[str]) -> np.ndarray:
+    """A picture ``(H, W)`` enlarged along the longer side of its pixels, so that they are square."""
+    tall, wide = pixel_shape(dataset, notes)
+    if abs(tall / wide - 1) < _SQUARE:
+        return grey
+    height, width = grey.shape
+    height, width = round(height * max(1, tall / wide)), round(width * max(1, wide / tall))
+    check_size(width, height, path)
+    notes.append(f"pixels of {tall:g} by {wide:g}, height by width: made square, {width:,} x {height:,} of them")
+    return np.array(Image.fromarray(grey).resize((width, height), Image.Resampling.BICUBIC), dtype=np.uint8)

@@ -24,7 +24,7 @@ from r2gen_lib.data.images import check_fit, decode_grey, read_picture_file, to_
 from r2gen_lib.errors import CacheError
 from r2gen_lib.files import cache_dir
 
-_VERSION = 1  # raise it when decoding or resizing gives other values
+_VERSION = 2  # raise it when decoding or resizing gives other values
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS pictures "
     "(key BLOB PRIMARY KEY, start INTEGER NOT NULL, crc INTEGER NOT NULL) WITHOUT ROWID"

@@ -1,0 +1,360 @@
+"""From a DICOM file's stored values to shades, by the file's own tables, in spite of elements that are empty or odd.
+
+There are two steps (DICOM PS3.3, C.11.1 and C.11.2). In each, the first of these that can be used is used, and what is
+passed over is noted:
+
+1. the modality: a Modality LUT; rescale slope and intercept, of which an empty, missing or unreadable one counts as 1
+   and 0, as does a slope of 0; the stored values themselves.
+2. what is of interest: the VOI LUTs in their order; the windows in their order; the range from the picture's darkest
+   to its brightest value.
+
+Elements of the first frame's functional group come before those that all frames share, and these before the file's own.
+A table or window that would show a picture of different values in one shade is passed over as well.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
+
+
+def tag(keyword: str) -> str:
+    """An element's number, as ``(0028,1051)``."""
+    from pydicom.datadict import tag_for_keyword
+
+    number = tag_for_keyword(keyword)
+    return f"({number >> 16:04X},{number & 0xFFFF:04X})"
+
+
+def items(dataset: Dataset, keyword: str, notes: list[str]) -> list[Dataset]:
+    """The items of a sequence; none where it is missing, empty or, which is noted, unreadable."""
+    try:
+        return list(dataset.get(keyword) or [])
+    except Exception as error:  # pydicom raises many kinds for damaged sequences
+        notes.append(f"{keyword} at {tag(keyword)} cannot be read ({type(error).__name__}): not used")
+        return []
+
+
+def sources(dataset: Dataset, macro: str, notes: list[str]) -> list[Dataset]:
+    """Where a display element may stand, the best place first: two functional groups' ``macro``, and the file."""
+    found = []
+    for groups in ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"):
+        for group in items(dataset, groups, notes)[:1]:  # the first frame is shown
+            found += items(group, macro, notes)[:1]
+    return [*found, dataset]
+
+
+def numbers(dataset: Dataset, keyword: str, notes: list[str]) -> list[float | None]:
+    """The numbers of an element, None for one that is empty or no number; none at all where it is missing or empty.
+
+    A decimal comma is read as a point, and noted. pydicom (3.0.2) raises ValueError for it, and for any other text.
+    """
+    element = dataset.get_item(keyword)
+    if element is None:
+        return []
+    value = element.value
+    if isinstance(value, bytes) and element.VR in ("FL", "FD", "US", "SS", "UL", "SL"):  # none of text, as it should be
+        value = dataset[keyword].value
+    if isinstance(value, bytes):
+        texts = value.decode("latin-1").split("\\")
+    elif value is None or isinstance(value, str | int | float):
+        texts = str("" if value is None else value).split("\\")
+    else:
+        texts = ["" if part is None else str(part) for part in value]
+    texts = [text.strip(" \0\t\r\n") for text in texts]
+    if not any(texts):
+        return []
+    if any(text.count(",") == 1 and "." not in text for text in texts):
+        texts = [text if "." in text else text.replace(",", ".", 1) for text in texts]
+        notes.append(f"decimal comma in {keyword} at {tag(keyword)}: read as a point")
+    parsed = [float(text) if _NUMBER.fullmatch(text) else math.nan for text in texts]
+    return [number if math.isfinite(number) else None for number in parsed]
+
+
+def words(dataset: Dataset, keyword: str) -> np.ndarray:
+    """An element's value as unsigned 16-bit words ``(N,)``, whatever VR it says it has: US, SS, OW, UN, none.
+
+    pydicom (3.0.2) gives numbers, bytes in the file's order, or for a UN of over 65,534 bytes bytes that it leaves
+    alone, which its ``apply_voi`` and ``apply_modality_lut`` then take for numbers.
+    """
+    element = dataset.get_item(keyword)
+    value = None if element is None else element.value
+    if value is None or isinstance(value, str):
+        return np.zeros(0, dtype=np.uint16)
+    if not isinstance(value, bytes):
+        return (np.atleast_1d(np.asarray(value, dtype=np.int64)) % (1 << 16)).astype(np.uint16)
+    value += b"\0" * (len(value) % 2)
+    little = np.frombuffer(value, dtype="<u2")
+    if getattr(element, "is_little_endian", True):
+        return little.astype(np.uint16)
+    big = np.frombuffer(value, dtype=">u2")
+    if element.VR != "UN":
+        return big.astype(np.uint16)
+    # UN is little-endian in any syntax (PS3.5, 6.2.2), but is also written in the file's order: tables are smooth
+    jumps = [int(np.abs(np.diff(order.astype(np.int64))).sum()) for order in (little, big)]
+    return (big if jumps[1] < jumps[0] else little).astype(np.uint16)
+
+
+class Table(NamedTuple):
+    """A lookup table: ``first`` is the value that ``entries`` ``(N,)`` begin with, ``bits`` what is declared."""
+
+    first: int
+    entries: np.ndarray
+    bits: int
+
+    def look_up(self, values: np.ndarray) -> np.ndarray:
+        """Values, rounded; those before and behind the table get its first and last entry."""
+        places = np.clip(np.rint(values), self.first, self.first + len(self.entries) - 1) - self.first
+        return self.entries[places.astype(np.int64)]
+
+
+def read_table(item: Dataset, name: str, signed: bool, seen: tuple[float, float], notes: list[str]) -> Table | None:
+    """A table from a Modality or VOI LUT Sequence's item; None, which is noted, if it cannot be used.
+
+    Own code, since pydicom's (3.0.2) wants entries of 8 or 16 bits for a Modality LUT, and in neither table unpacks two
+    entries of 8 bits from a word, reads a UN, or survives entries that need more bits than are declared.
+
+    Args:
+        item: holds LUT Descriptor and LUT Data.
+        name: what the table is called in notes.
+        signed: whether the values that go through it may be below zero. This decides what the descriptor's second
+            value means (PS3.3, C.11.1.1 and C.11.2.1.1), not the VR it was written with.
+        seen: the least and greatest of these values in the picture.
+        notes: gets a sentence for each fault.
+    """
+    descriptor, data = words(item, "LUTDescriptor").tolist(), words(item, "LUTData")
+    for part, keyword, enough in (
+        ("descriptor", "LUTDescriptor", len(descriptor) >= 3),
+        ("table", "LUTData", len(data) > 0),
+    ):
+        if not enough:
+            notes.append(f"{name} without a whole {part} at {tag(keyword)}: not used")
+            return None
+    count, first, bits = descriptor[0] or 1 << 16, descriptor[1], descriptor[2]
+    entries = data
+    if len(data) < count and (bits <= 8 or 0 <= 2 * len(data) - count <= 1):  # one byte an entry, the low byte first
+        entries = data.astype("<u2").view(np.uint8)
+        if bits > 8:
+            notes.append(f"{name} of {bits} bits at {tag('LUTDescriptor')} has one byte an entry: read so")
+    if len(entries) > count:
+        padding = not entries[count:].any()
+        if not padding or len(entries) > count + 1:
+            used = f"the first {count:,}" if padding else "all"
+            notes.append(
+                f"{name} of {count:,} entries at {tag('LUTDescriptor')} holds {len(entries):,}: {used} are used"
+            )
+        entries = entries[:count] if padding else entries
+    first = _first_mapped(first, len(entries), name, signed, seen, notes)
+    if len(entries) < count:
+        used = seen[1] <= first + len(entries) - 1  # the values' own part is there
+        notes.append(
+            f"{name} of {count:,} entries at {tag('LUTDescriptor')} holds {len(entries):,}: {'' if used else 'not '}used"
+        )
+        if not used:
+            return None
+    if entries.min() == entries.max():
+        notes.append(f"{name} at {tag('LUTData')} has one shade only: not used")
+        return None
+    return Table(first, entries.astype(np.int64), bits)
+
+
+def _first_mapped(
+    first: int, length: int, name: str, signed: bool, seen: tuple[float, float], notes: list[str]
+) -> int:
+    """The descriptor's second value, 0..65535, as the signed or unsigned number that it means."""
+    readings = [first - (1 << 16), first] if signed else [first, first - (1 << 16)]
+    if first < 1 << 15:
+        return first
+    meets = [reading <= seen[1] and reading + length - 1 >= seen[0] for reading in readings]
+    if meets == [False, True]:
+        notes.append(f"{name} begins at {readings[0]} by {tag('LUTDescriptor')}, past all values: read as {readings[1]}")
+        return readings[1]
+    return readings[0]
+
+
+def modality_values(
+    stored: np.ndarray, seen: np.ndarray, limits: tuple[int, int], dataset: Dataset, notes: list[str]
+) -> tuple[np.ndarray, bool]:
+    """Stored values ``(N,)`` through the Modality LUT or rescale, and whether values below zero are possible.
+
+    Args:
+        stored: values that occur or lie between such.
+        seen: bool ``(N,)``, which of them the picture shows.
+        limits: the least and the greatest value that the file's bits allow.
+        dataset: the file.
+        notes: gets a sentence for each fall-back.
+    """
+    shown = stored[seen]
+    for item in items(dataset, "ModalityLUTSequence", notes)[:1]:
+        table = read_table(item, "Modality LUT", limits[0] < 0, (shown.min(), shown.max()), notes)
+        if table is not None:
+            if table.bits not in (8, 16):
+                notes.append(f"Modality LUT of {table.bits} bits at {tag('LUTDescriptor')}, not 8 or 16: used as it is")
+            values = table.look_up(stored)
+            if len(shown) == 1 or values[seen].min() < values[seen].max():
+                return values, False
+            notes.append(f"Modality LUT at {tag('ModalityLUTSequence')} shows one shade only: not used")
+    for source in sources(dataset, "PixelValueTransformationSequence", notes):
+        rescale = _rescale(source, notes)
+        if rescale is not None:
+            slope, intercept = rescale
+            return stored * slope + intercept, min(limit * slope + intercept for limit in limits) < 0
+    return stored, limits[0] < 0
+
+
+def _rescale(source: Dataset, notes: list[str]) -> tuple[float, float] | None:
+    """Slope and intercept, or None if there is neither."""
+    defaults = {"RescaleSlope": 1.0, "RescaleIntercept": 0.0}
+    found = {}
+    for keyword, default in defaults.items():
+        if keyword not in source:
+            continue
+        number = (numbers(source, keyword, notes) or [None])[0]
+        if number is None or (keyword == "RescaleSlope" and number == 0):
+            what = "0" if number == 0 else "empty or no number"
+            notes.append(f"{keyword} at {tag(keyword)} is {what}: taken as {default:g}")
+        else:
+            found[keyword] = number
+    if not found:
+        return None
+    for keyword in defaults:
+        if keyword not in source:
+            notes.append(f"{keyword} at {tag(keyword)} is missing: taken as {defaults[keyword]:g}")
+    slope, intercept = (found.get(keyword, default) for keyword, default in defaults.items())
+    return slope, intercept
+
+
+def shades(values: np.ndarray, seen: np.ndarray, signed: bool, dataset: Dataset, notes: list[str]) -> np.ndarray:
+    """Values after ``modality_values`` -> 0..1 ``(N,)``, by the first VOI LUT or window that shows them.
+
+    Args:
+        values: ``(N,)``.
+        seen: bool ``(N,)``, which of them the picture shows.
+        signed: whether values below zero are possible.
+        dataset: the file.
+        notes: gets a sentence for each fall-back.
+    """
+    shown = values[seen]
+    low, high = float(shown.min()), float(shown.max())
+    for name, candidate in _candidates(values, signed, (low, high), dataset, notes):
+        candidate = np.clip(np.nan_to_num(candidate), 0, 1)
+        if low == high or candidate[seen].min() < candidate[seen].max():
+            return candidate
+        notes.append(f"{name} shows one shade only: not used")
+    return np.clip((values - low) / ((high - low) or 1), 0, 1)
+
+
+def _candidates(
+    values: np.ndarray, signed: bool, seen: tuple[float, float], dataset: Dataset, notes: list[str]
+) -> Iterator[tuple[str, np.ndarray]]:
+    """The ways in which the file would have its values shown, best first, each with what to call it."""
+    for source in sources(dataset, "FrameVOILUTSequence", notes):
+        for item in items(source, "VOILUTSequence", notes):
+            table = read_table(item, "VOI LUT", signed, seen, notes)
+            if table is not None:
+                yield f"VOI LUT at {tag('VOILUTSequence')}", table.look_up(values) / _full_scale(table, notes)
+        for center, width, function in _windows(source, notes):
+            name = f"window {center:g}, {width:g} at {tag('WindowCenter')}"
+            yield name, _through_window(values, center, width, function)
+
+
+def _full_scale(table: Table, notes: list[str]) -> int:
+    """What white is: the highest number of the declared bits, or the highest entry if it needs more bits or fewer.
+
+    An Image IOD allows 8 or 16 bits unless it says otherwise (PS3.3, C.11.2.1.1), so 16 often tells how entries are
+    stored, not how far they go.
+    """
+    highest = int(table.entries.max())
+    if highest.bit_length() == table.bits:
+        return (1 << table.bits) - 1
+    notes.append(
+        f"VOI LUT of {table.bits} bits at {tag('LUTDescriptor')} has entries up to {highest:,}: shown from 0 to that"
+    )
+    return highest
+
+
+def _windows(source: Dataset, notes: list[str]) -> Iterator[tuple[float, float, str]]:
+    """Each usable window: center, width, function."""
+    if "WindowCenter" not in source and "WindowWidth" not in source:
+        return
+    centers, widths = (numbers(source, keyword, notes) for keyword in ("WindowCenter", "WindowWidth"))
+    if len(centers) != len(widths) or not centers:
+        numbered = f"{len(centers)} centers at {tag('WindowCenter')}, {len(widths)} widths at {tag('WindowWidth')}"
+        notes.append(f"{numbered}: shown {'with those that have both' if centers and widths else 'without a window'}")
+    pairs = list(zip(centers, widths, strict=False))
+    function = _function(source, notes) if pairs else "LINEAR"
+    for i, (center, width) in enumerate(pairs):
+        if center is None or width is None or width <= 0:
+            said = "that is empty or no number" if center is None or width is None else f"width {width:g}"
+            then = "the next is tried" if i + 1 < len(pairs) else "shown without a window"
+            notes.append(f"window {said} at {tag('WindowCenter' if center is None else 'WindowWidth')}: {then}")
+        elif width < 1 and function == "LINEAR":
+            notes.append(f"window width {width:g} at {tag('WindowWidth')} is below 1: shown as LINEAR_EXACT")
+            yield center, width, "LINEAR_EXACT"
+        else:
+            yield center, width, function
+
+
+def _function(source: Dataset, notes: list[str]) -> str:
+    element = source.get_item("VOILUTFunction")
+    if element is None:
+        return "LINEAR"
+    value = element.value
+    text = value.decode("latin-1") if isinstance(value, bytes) else str(value or "")
+    function = text.split("\\")[0].strip(" \0").upper()
+    if function in _FUNCTIONS:
+        return function
+    what = f"is {function[:16]!r}, which is unknown" if function else "is empty"
+    notes.append(f"VOILUTFunction at {tag('VOILUTFunction')} {what}: shown as LINEAR")
+    return "LINEAR"
+
+
+def _through_window(values: np.ndarray, center: float, width: float, function: str) -> np.ndarray:
+    """PS3.3, C.11.2.1.2 and C.11.2.1.3, on a range of 0..1, not yet cut off at its ends.
+
+    Own code, since pydicom's (3.0.2) ``apply_windowing`` fails for empty elements and works on the file's full range.
+    """
+    values = values.astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):  # a steep sigmoid
+        if function == "SIGMOID":
+            return 1 / (1 + np.exp(-4 * (values - center) / width))
+        if function == "LINEAR_EXACT":
+            return (values - center) / width + 0.5
+        if width == 1:
+            return (values > center - 0.5).astype(np.float64)
+        return (values - (center - 0.5)) / (width - 1) + 0.5
+
+
+def pixel_shape(dataset: Dataset, notes: list[str]) -> tuple[float, float]:
+    """A pixel's height and width, in a unit that both share: of the first element that says so, else 1, 1.
+
+    The elements' order: PixelSpacing, ImagerPixelSpacing, NominalScannedPixelSpacing, PixelAspectRatio.
+    """
+    places = (
+        ("PixelMeasuresSequence", "PixelSpacing"),
+        ("FramePixelDataPropertiesSequence", "ImagerPixelSpacing"),
+        ("", "NominalScannedPixelSpacing"),
+        ("", "PixelAspectRatio"),
+    )
+    for macro, keyword in places:
+        for source in sources(dataset, macro, notes) if macro else [dataset]:
+            if keyword not in source:
+                continue
+            pair = numbers(source, keyword, notes)
+            if len(pair) == 2 and all(side is not None and side > 0 for side in pair):
+                if max(pair) <= 10 * min(pair):
+                    return pair[0], pair[1]
+                notes.append(f"{keyword} at {tag(keyword)} is {pair[0]:g} by {pair[1]:g}: not used")
+            elif pair:
+                notes.append(f"{keyword} at {tag(keyword)} is not two numbers above 0: not used")
+    return 1.0, 1.0
