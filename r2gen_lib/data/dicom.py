@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import io
 import logging
-import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from r2gen_lib.data.dicom_display import modality_values, pixel_shape, shades, tag, words
-from r2gen_lib.data.images import check_size
+from r2gen_lib.data.images import check_size, quiet
 from r2gen_lib.errors import ImageError
 
 if TYPE_CHECKING:
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
 _COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
 _GREY = ("MONOCHROME1", "MONOCHROME2")
 _SQUARE = 0.005  # pixels whose sides differ by less count as square: spacings are written rounded
-_ONE_AT_A_TIME = threading.Lock()
 
 
 def decode_dicom(content: bytes, path: Path, notes: list[str] | None = None) -> np.ndarray:
@@ -78,8 +75,7 @@ def _quiet() -> Iterator[None]:
     It sends each one to Python's warnings and to its logger as well.
     """
     loggers = [logging.getLogger(name) for name in ("pydicom", "pylibjpeg", "libjpeg", "openjpeg")]
-    with _ONE_AT_A_TIME, warnings.catch_warnings():  # the list of filters belongs to all threads
-        warnings.simplefilter("ignore")
+    with quiet():
         propagate = [logger.propagate for logger in loggers]
         try:
             for logger in loggers:

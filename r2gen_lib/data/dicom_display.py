@@ -168,16 +168,16 @@ def read_table(item: Dataset, name: str, signed: bool, seen: tuple[float, float]
     return Table(first, entries.astype(np.int64), bits)
 
 
-def _first_mapped(
-    first: int, length: int, name: str, signed: bool, seen: tuple[float, float], notes: list[str]
-) -> int:
+def _first_mapped(first: int, length: int, name: str, signed: bool, seen: tuple[float, float], notes: list[str]) -> int:
     """The descriptor's second value, 0..65535, as the signed or unsigned number that it means."""
     readings = [first - (1 << 16), first] if signed else [first, first - (1 << 16)]
     if first < 1 << 15:
         return first
     meets = [reading <= seen[1] and reading + length - 1 >= seen[0] for reading in readings]
     if meets == [False, True]:
-        notes.append(f"{name} begins at {readings[0]} by {tag('LUTDescriptor')}, past all values: read as {readings[1]}")
+        notes.append(
+            f"{name} begins at {readings[0]} by {tag('LUTDescriptor')}, past all values: read as {readings[1]}"
+        )
         return readings[1]
     return readings[0]
 

@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import io
-import struct
-from collections.abc import Sequence
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, JpegImagePlugin, PngImagePlugin
 
 from r2gen_lib.errors import ImageError
 
-FORMATS = ("PNG", "JPEG")
+_OPENERS = ((b"\x89PNG\r\n\x1a\n", PngImagePlugin.PngImageFile), (b"\xff\xd8\xff", JpegImagePlugin.JpegImageFile))
+_ONE_AT_A_TIME = threading.Lock()
 FITS = ("pad", "crop", "stretch")
 #: A radiograph has up to 20 million pixels; far beyond that a file is refused before memory is spent on it.
 MAX_PIXELS = 80_000_000
 MAX_BYTES = 1 << 30
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 EXPECTED = "expected a PNG, JPEG or DICOM picture"
 
 _NOT_PICTURES = (
@@ -53,15 +66,15 @@ def read_picture_file(path: str | Path) -> bytes:
         ImageError: there is no such file, it may not be read, is empty, or has more than ``MAX_BYTES``.
     """
     path = Path(path)
-    if not path.is_file():
-        found = "a folder" if path.is_dir() else "no file"
-        raise ImageError(f"{path}: found {found}, {EXPECTED}. Check the path.")
     try:
+        if not path.is_file():
+            found = "a folder" if path.is_dir() else "no file"
+            raise ImageError(f"{path}: found {found}, {EXPECTED}. Check the path.")
         size = path.stat().st_size
         if size > MAX_BYTES:
             raise ImageError(f"{path}: found {size:,} bytes, {EXPECTED} of at most {MAX_BYTES:,}. Scale it down first.")
         content = path.read_bytes()
-    except OSError as error:
+    except OSError as error:  # is_file raises for a name that is too long, or a folder that may not be read
         raise ImageError(
             f"{path}: cannot be opened ({error.strerror or error}), {EXPECTED}. Check that you may read it."
         ) from error
@@ -81,21 +94,48 @@ def decode_grey(content: bytes, path: str | Path, notes: list[str] | None = None
         from r2gen_lib.data.dicom import decode_dicom
 
         return decode_dicom(content, path, notes)
+    opener = next((opener for beginning, opener in _OPENERS if content.startswith(beginning)), None)
+    if opener is None:
+        raise ImageError(f"{path}: found {_describe(content)}, {EXPECTED}. {_advice(path)}")
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        # not Image.open: it warns of pictures that check_size refuses, and takes a JPEG's other frames into account
+        with quiet():
+            image = opener(io.BytesIO(content))
+        with image:
             check_size(*image.size, path)
             image.load()
-            return _to_grey(ImageOps.exif_transpose(image))
-    except UnidentifiedImageError as error:
-        raise ImageError(f"{path}: found {_describe(content)}, {EXPECTED}. {_advice(path)}") from error
-    except Image.DecompressionBombError as error:
-        raise ImageError(f"{path}: {error}; {EXPECTED} of ordinary size. Scale it down first.") from error
-    except (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, struct.error) as error:
+            return _to_grey(_upright(image, notes))
+    except ImageError:
+        raise
+    except MemoryError as error:
+        raise ImageError(f"{path}: there is not enough memory to decode this picture. Scale it down first.") from error
+    except Exception as error:  # damaged pictures make Pillow raise many kinds
+        what = " ".join(str(error).split())[:120] or type(error).__name__
         raise ImageError(
-            f"{path}: the file begins like a picture but cannot be read to its end ({error}; "
+            f"{path}: the file begins like a picture but cannot be read to its end ({what}; "
             f"{len(content):,} bytes), {EXPECTED} that is whole. It is truncated or damaged: copy or "
             "download it again."
         ) from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without warnings, of which libraries have many for damaged files; one thread at a time, as filters are shared."""
+    with _ONE_AT_A_TIME, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _upright(image: Image.Image, notes: list[str] | None) -> Image.Image:
+    """A picture turned as its orientation tag says; as it is stored if the tag cannot be read."""
+    turn = None
+    with quiet():
+        try:
+            turn = _TURNS.get(image.getexif().get(_ORIENTATION))
+        except Exception:  # a damaged tag raises many kinds, and is not the picture
+            if notes is not None:
+                notes.append("orientation tag that cannot be read: shown as it is stored")
+    return image if turn is None else image.transpose(turn)
 
 
 def check_size(width: int, height: int, path: Path) -> None:
@@ -110,9 +150,12 @@ def check_size(width: int, height: int, path: Path) -> None:
 def _to_grey(image: Image.Image) -> np.ndarray:
     """Pillow's picture in any mode that PNG and JPEG give -> uint8 ``(H, W)``."""
     if image.mode.startswith("I"):  # 16-bit grey; older Pillows open it as 32-bit
-        deep = np.asarray(image).astype(np.int64)
+        deep = np.asarray(image).clip(0, (1 << 16) - 1).astype(np.uint16)
+        transparent = image.info.get("transparency")
+        if isinstance(transparent, int):
+            deep[deep == transparent] = 0
         full_scale = (1 << max(8, int(deep.max()).bit_length())) - 1
-        return np.round(deep * (255 / full_scale)).astype(np.uint8)
+        return np.round(np.arange(full_scale + 1) * (255 / full_scale)).astype(np.uint8)[deep]
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
@@ -124,11 +167,12 @@ def _describe(content: bytes) -> str:
     for beginning, name in _NOT_PICTURES:
         if content.lstrip().startswith(beginning):
             return name
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            return f"a {image.format} picture"
-    except Exception:  # it is no picture that Pillow knows: describe its bytes instead
-        return f"{len(content):,} bytes beginning {content[:8]!r}"
+    with quiet():
+        try:
+            with Image.open(io.BytesIO(content)) as image:
+                return f"a {image.format} picture"
+        except Exception:  # it is no picture that Pillow knows: describe its bytes instead
+            return f"{len(content):,} bytes beginning {content[:8]!r}"
 
 
 def _advice(path: Path) -> str:
