@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from r2gen_lib.errors import CacheError
@@ -47,24 +48,47 @@ def cache_dir(*parts: str) -> Path:
 
 @contextmanager
 def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; it takes ``path``'s place on success and is removed on any error."""
+    """Yield a temporary path beside ``path``; it takes ``path``'s place on success and is removed on any error.
+
+    The file has the permissions that ``open(path, "w")`` would have left it with: those of a file that was there, else
+    what the process's umask, or the folder's own default, leaves of read and write for all.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    earlier = _permissions(path)
+    temporary = _new_file(path, 0o666 if earlier is None else earlier)
     try:
+        fresh = _permissions(temporary)
         yield temporary
-        temporary.chmod(0o666 & ~_umask())
+        kept = fresh if earlier is None else earlier
+        if kept is not None and _permissions(temporary) != kept:  # a writer may have put a file of its own there
+            temporary.chmod(kept)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _new_file(path: Path, permissions: int) -> Path:
+    """A new, empty file beside ``path``, hidden.
+
+    The system takes the umask off as it makes the file. Asking for the umask is no other way: Python can only set it,
+    for the whole process, and a file that another thread makes in that moment is open to everyone.
+    """
+    while True:
+        temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
+        with suppress(FileExistsError):
+            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, permissions | 0o600))
+            return temporary
+
+
+def _permissions(path: Path) -> int | None:
+    """A file's permissions; None if it is not there, or the system has none (Windows)."""
+    if sys.platform == "win32":
+        return None
+    try:
+        return path.stat().st_mode & 0o777
+    except FileNotFoundError:
+        return None
 
 
 def sha256_of(path: str | os.PathLike) -> str:

@@ -60,6 +60,42 @@ def test_atomic_write_gives_ordinary_permissions(tmp_path):
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o666 & ~umask
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX modes")
+def test_a_file_that_is_replaced_keeps_its_permissions(tmp_path):
+    target = tmp_path / "private.txt"
+    target.write_text("old")
+    target.chmod(0o600)
+    with files.atomic_write(target) as temporary:
+        assert temporary.stat().st_mode & 0o077 == 0  # not even while it is written
+        temporary.write_text("new")
+    assert target.stat().st_mode & 0o777 == 0o600 and target.read_text() == "new"
+
+
+def test_the_processes_umask_is_never_touched(tmp_path, monkeypatch):
+    """It is everyone's: another thread's file would come out open to all."""
+
+    def refuse(mask):
+        raise AssertionError("umask was set")
+
+    monkeypatch.setattr(os, "umask", refuse)
+    with files.atomic_write(tmp_path / "a") as temporary:
+        temporary.write_text("x")
+    plain = tmp_path / "plain"
+    plain.write_text("x")
+    assert (tmp_path / "a").stat().st_mode == plain.stat().st_mode
+
+
+def test_a_writer_may_put_a_file_of_its_own_in_place(tmp_path):
+    with files.atomic_write(tmp_path / "a") as temporary:
+        other = tmp_path / "other"
+        other.write_text("x")
+        if sys.platform != "win32":
+            other.chmod(0o600)
+        os.replace(other, temporary)
+    (tmp_path / "plain").write_text("x")
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
 def test_sha256(tmp_path):
     path = tmp_path / "abc"
     path.write_bytes(b"abc")
