@@ -1,7 +1,8 @@
 """The command ``r2gen``. Thin on purpose: each handler reads its options and calls the library.
 
 Handlers import what they need themselves, so that ``r2gen --help`` is quick. Exit codes: 0 well, 1 some of
-the work failed (and the rest was done), 2 an error that the message explains, 130 stopped with Ctrl-C.
+the work failed (and the rest was done), 2 an error that the message explains, 130 stopped with Ctrl-C, 143 by SIGTERM
+(``docker stop``, a scheduler), 129 by SIGHUP (the terminal was closed).
 """
 
 from __future__ import annotations
@@ -38,12 +39,18 @@ from r2gen_lib.command_options import (
 from r2gen_lib.data_commands import download, download_options, simulate, simulate_options
 from r2gen_lib.errors import R2GenError
 from r2gen_lib.parameters_command import parameters, parameters_options, presets, presets_options
+from r2gen_lib.stopping import Stopped, as_ctrl_c
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; errors we know become one message, without a traceback."""
     args = parser().parse_args(argv)
     args.argv = list(sys.argv[1:] if argv is None else argv)
+    with as_ctrl_c():
+        return _run(args)
+
+
+def _run(args: argparse.Namespace) -> int:
     try:
         return args.handler(args)
     except R2GenError as error:
@@ -57,6 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except Stopped as stop:
+        return _fail(args, f"{stop}; what was finished is kept.", stop.code)
     except KeyboardInterrupt:
         return _fail(args, "stopped; what was finished is kept.", 130)
 

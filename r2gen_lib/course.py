@@ -1,7 +1,9 @@
 """`r2gen course`: run the notebooks in order, keep the executed copies, their HTML and a summary.
 
 Every notebook runs in a kernel of its own with this very interpreter. A notebook that fails is kept as far as
-it came and the next one still runs; the summary says which cell failed, and the exit code is 1.
+it came and the next one still runs; the summary says which cell failed, and the exit code is 1. Ctrl-C, SIGTERM
+(``docker stop``, a scheduler) and SIGHUP (a closed terminal) stop the course: the notebook at hand is kept as far as it
+came, its kernel is ended, and none is run after it.
 """
 
 from __future__ import annotations
@@ -10,8 +12,9 @@ import os
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -26,6 +29,7 @@ from r2gen_lib.course_summary import write_summary
 from r2gen_lib.errors import PrivacyError, R2GenError
 from r2gen_lib.files import atomic_write
 from r2gen_lib.privacy import refuse_credentialed_outputs
+from r2gen_lib.stopping import Stopped, as_ctrl_c, uninterrupted
 
 CELL_TIMEOUT = 3600  # seconds
 
@@ -38,13 +42,17 @@ class NotebookResult:
     status: str = "stopped"  # then "ok" or "failed"
     seconds: float = 0.0
     peak_memory_mb: int = 0
-    failed_cell: int | None = None  # counted from 1 over the code cells
+    failed_cell: int | None = None  # where it failed or was stopped, counted from 1 over the code cells
     error: str = ""
+
+    def outcome(self) -> str:
+        """What became of it, where and why."""
+        where = f" in code cell {self.failed_cell}" if self.failed_cell else ""
+        return f"{self.status}{where}" + (f": {self.error}" if self.error else "")
 
     def line(self) -> str:
         """One line for the terminal."""
-        line = f"{self.notebook:<26} {self.seconds:7.1f} s   peak {self.peak_memory_mb:6,} MB   {self.status}"
-        return line + (f" in code cell {self.failed_cell}: {self.error}" if self.failed_cell else "")
+        return f"{self.notebook:<26} {self.seconds:7.1f} s   peak {self.peak_memory_mb:6,} MB   {self.outcome()}"
 
 
 @dataclass
@@ -100,25 +108,54 @@ def run_course(
         update: also write each notebook that ended well, with its outputs, back to where it came from.
         cell_timeout: seconds that one cell may take.
         say: where the lines about progress go.
+
+    Raises:
+        KeyboardInterrupt: it was stopped by Ctrl-C, or by a signal that does the same (``stopping.Stopped``). What is
+            finished is in ``folder``, and ``say`` was told where it stopped.
     """
     course = Course(folder, profile)
     folder.mkdir(parents=True, exist_ok=True)
     say(f"r2gen course: {len(notebooks)} notebook(s), profile {profile}; results go to {folder}")
     sources = {path: notebook_files.read_notebook(path) for path in notebooks}
     total = sum(map(notebook_files.code_cells, sources.values()))
-    with tqdm(total=total, unit="cell", disable=None, file=sys.stderr, dynamic_ncols=True) as bar:
-        for path, notebook in sources.items():
-            result = NotebookResult(path.stem)
-            course.results.append(result)
-            try:
-                _run_notebook(notebook, path, result, course, cell_timeout, bar)
-            finally:  # also after Ctrl-C: what was done is kept
-                _publish(notebook, path, result, course, update)
-                write_summary(course)
-            with tqdm.external_write_mode():
-                say(result.line())
-    say(f"summary: {folder / 'summary.md'}; to read the notebooks open {folder / 'index.html'} in a browser")
+    summary = f"summary: {folder / 'summary.md'}; to read the notebooks open {folder / 'index.html'} in a browser"
+    with as_ctrl_c(), tqdm(total=total, unit="cell", disable=None, file=sys.stderr, dynamic_ncols=True) as bar:
+        try:
+            for path, notebook in sources.items():
+                _one_notebook(notebook, path, course, update, cell_timeout, bar)
+                with tqdm.external_write_mode():
+                    say(course.results[-1].line())
+        except KeyboardInterrupt as stop:
+            with suppress(OSError), tqdm.external_write_mode():  # a terminal that was closed hears nothing
+                say(_where_it_stopped(course, notebooks, stop))
+                say(summary)
+            raise
+    say(summary)
     return course
+
+
+def _one_notebook(notebook: Any, path: Path, course: Course, update: bool, cell_timeout: int, bar: tqdm) -> None:
+    """Execute one notebook, and keep what came of it, whatever that is."""
+    result = NotebookResult(path.stem)
+    course.results.append(result)
+    try:
+        _run_notebook(notebook, path, result, course, cell_timeout, bar)
+    finally:  # also after Ctrl-C: what was done is kept
+        with uninterrupted():
+            write_summary(course)  # first: after docker stop there may be no time for the page
+            _publish(notebook, path, result, course, update)
+            write_summary(course)
+
+
+def _where_it_stopped(course: Course, notebooks: Sequence[Path], stop: KeyboardInterrupt) -> str:
+    """The last words of a course that was stopped."""
+    by = stop.name if isinstance(stop, Stopped) else "Ctrl-C"
+    halted = [result for result in course.results if result.status == "stopped"]
+    done = [result.notebook for result in course.results if result.status != "stopped"]
+    left = [path.stem for path in notebooks[len(course.results) :]]
+    where = f" in {halted[-1].notebook}" if halted else ""
+    where += f", code cell {halted[-1].failed_cell}" if halted and halted[-1].failed_cell else ""
+    return f"stopped by {by}{where}; run before: {', '.join(done) or 'none'}; not run: {', '.join(left) or 'none'}"
 
 
 def _run_notebook(
@@ -150,8 +187,18 @@ def _run_notebook(
         result.status = "ok"
         log.unlink()
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-        result.status, result.failed_cell = "failed", count
+        result.status, result.failed_cell = "failed", count or None
         result.error = _one_line(error, cell_timeout)
+        if isinstance(error, DeadKernelError) and log.stat().st_size:
+            result.error += f"; its last words are in {log.name}"
+    except Exception as error:  # no cell's error but one of nbclient's or ours: the next notebook can still run
+        result.status, result.failed_cell = "failed", count or None
+        result.error = f"{_first_line(type(error).__name__, error)}; nbclient failed, not the cell: see {log.name}"
+        with log.open("a", encoding="utf-8") as stream:
+            traceback.print_exc(file=stream)
+    except KeyboardInterrupt as stop:
+        result.failed_cell, result.error = count or None, stop.name if isinstance(stop, Stopped) else "Ctrl-C"
+        raise
     finally:
         result.seconds = round(time.perf_counter() - started, 1)
 
@@ -179,9 +226,13 @@ def _one_line(error: Exception, cell_timeout: int) -> str:
     if isinstance(error, CellTimeoutError):
         return f"took longer than {cell_timeout} s (--cell-timeout)"
     if isinstance(error, DeadKernelError):
-        return "the kernel died; most often the machine ran out of memory"
-    first = (str(error.evalue).strip().splitlines() or [""])[0]
-    return notebook_files.without_machine_paths(f"{error.ename}: {first}")
+        return str(error)
+    return _first_line(error.ename, error.evalue)
+
+
+def _first_line(name: str, said: object) -> str:
+    first = (str(said).strip().splitlines() or [""])[0]
+    return notebook_files.without_machine_paths(f"{name}: {first}")
 
 
 def _publish(notebook: Any, path: Path, result: NotebookResult, course: Course, update: bool) -> None:

@@ -101,11 +101,16 @@ def put_table(summary: dict[str, Any], folder: Path) -> None:
 def _rows(course: Course) -> list[tuple[str, str, str, str]]:
     rows = []
     for result in course.results:
-        where = f" in code cell {result.failed_cell}: {result.error}" if result.failed_cell else ""
-        rows.append((result.notebook, f"{result.seconds:.1f}", str(result.peak_memory_mb), result.status + where))
+        rows.append((result.notebook, f"{result.seconds:.1f}", str(result.peak_memory_mb), result.outcome()))
     total = sum(result.seconds for result in course.results)
     peak = max((result.peak_memory_mb for result in course.results), default=0)
-    return [*rows, ("all", f"{total:.1f}", str(peak), "failed" if course.exit_code else "ok")]
+    return [*rows, ("all", f"{total:.1f}", str(peak), _outcome(course))]
+
+
+def _outcome(course: Course) -> str:
+    if any(result.status == "stopped" for result in course.results):
+        return "stopped"
+    return "failed" if course.exit_code else "ok"
 
 
 def _facts_line(facts: dict[str, Any]) -> str:

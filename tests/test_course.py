@@ -9,10 +9,12 @@ import time
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
+from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from r2gen_lib import notebook_files
+from r2gen_lib import kernel, notebook_files
 from r2gen_lib.course import find_notebooks, run_course
 from r2gen_lib.errors import R2GenError
 
@@ -113,6 +115,143 @@ def test_ctrl_c_keeps_what_was_done(tmp_path):
     summary = json.loads((tmp_path / "r" / "summary.json").read_text())
     assert [n["status"] for n in summary["notebooks"]] == ["stopped"]
     assert notebook_files.read_notebook(tmp_path / "r" / "00_a.ipynb").cells[1].outputs
+
+
+# A cell that starts a process in a session of its own, says who it is, and sleeps.
+BUSY = """
+import os, subprocess, time
+child = subprocess.Popen(["sleep", "300"], start_new_session=True)
+print("half done", flush=True)
+open({started!r} + ".part", "w").write(f"{{os.getpid()}} {{child.pid}}")
+os.replace({started!r} + ".part", {started!r})
+time.sleep(300)
+"""
+COMMAND = """
+import sys
+from pathlib import Path
+from r2gen_lib import cli, course
+notebooks = sorted(Path("n").glob("0*.ipynb"))
+course.find_notebooks = lambda only=(), folder=None: notebooks
+raise SystemExit(cli.main(["course", "--profile", "ci", "--out", "runs", "--name", "r"]))
+"""
+
+
+def wait_for(path: Path, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} never came"
+        time.sleep(0.1)
+
+
+def runs(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize("name, code", [("SIGTERM", 143), ("SIGHUP", 129), ("SIGINT", 130)])
+def test_a_signal_stops_the_course_keeps_what_was_done_and_leaves_nothing_running(tmp_path, name, code):
+    started = tmp_path / "started"
+    write(tmp_path / "n", "00_a", "6 * 7")
+    write(tmp_path / "n", "01_b", "1", BUSY.format(started=str(started)))
+    write(tmp_path / "n", "02_c", "2")
+    process = subprocess.Popen(
+        [sys.executable, "-c", COMMAND], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        wait_for(started)
+        process.send_signal(signal.Signals[name])
+        if name == "SIGTERM":
+            process.send_signal(signal.SIGTERM)  # schedulers tell a process and its group: it is one wish
+        out, err = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert process.returncode == code, err
+    assert not any(map(runs, map(int, started.read_text().split())))
+    said = "Ctrl-C" if name == "SIGINT" else name
+    assert f"stopped by {said} in 01_b, code cell 2; run before: 00_a; not run: 02_c" in out and "summary.md" in out
+    assert "what was finished is kept" in err and "Traceback" not in out + err
+    folder = tmp_path / "runs" / "r"
+    summary = json.loads((folder / "summary.json").read_text())
+    assert [(n["notebook"], n["status"]) for n in summary["notebooks"]] == [("00_a", "ok"), ("01_b", "stopped")]
+    assert f"stopped in code cell 2: {said}" in (folder / "summary.md").read_text()
+    assert (folder / "00_a.html").exists() and not (folder / "02_c.ipynb").exists()
+    cells = notebook_files.read_notebook(folder / "01_b.ipynb").cells
+    assert cells[1].outputs[0].data["text/plain"] == "1" and cells[2].outputs[0].text == "half done\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_a_killed_kernel_is_told_from_one_without_memory_and_the_next_notebook_runs(tmp_path):
+    child = "import subprocess; print(subprocess.Popen(['sleep', '300'], start_new_session=True).pid, flush=True); "
+    wait = "import time; time.sleep(2); "
+    write(tmp_path / "n", "00_killed", child + wait + "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    write(tmp_path / "n", "01_exits", "1", "import os; os._exit(3)")
+    write(tmp_path / "n", "02_good", "2")
+    lines: list[str] = []
+    course = run_course(find_notebooks(folder=tmp_path / "n"), tmp_path / "r", "ci", say=lines.append)
+    assert [result.status for result in course.results] == ["failed", "failed", "ok"]
+    killed, exits, _ = course.results
+    assert "SIGKILL" in killed.error and killed.failed_cell == 1 and killed.error in lines[1]
+    if kernel.oom_kills():
+        assert "another program or a cell sent it" in killed.error and "lack of memory" in killed.error
+    assert "ended by itself, with exit status 3" in exits.error and exits.failed_cell == 2
+    cell = notebook_files.read_notebook(tmp_path / "r" / "00_killed.ipynb").cells[1]
+    assert not runs(int(cell.outputs[0].text))
+
+
+@pytest.mark.parametrize(
+    "status, before, after, said",
+    [
+        (-9, {"machine": 3, "group": 0}, {"machine": 4, "group": 1}, "because memory ran out (SIGKILL"),
+        (-9, {"machine": 3, "group": 0}, {"machine": 4, "group": 0}, "which another program or a cell sent it"),
+        (-9, {"machine": 3}, {"machine": 5}, "most likely because memory ran out"),
+        (-9, {"machine": 3}, {"machine": 3}, "no kill of its own for lack of memory"),
+        (-9, {}, {}, "this system does not tell"),
+        (-15, {"group": 0}, {"group": 0}, "ended by SIGTERM, which another program"),
+        (-11, {}, {}, "crashed (SIGSEGV)"),
+        (0xC0000005, {}, {}, "exit status 0xc0000005"),
+        (1, {}, {}, "exit status 1"),
+        (None, {}, {}, "not known"),
+    ],
+)
+def test_what_is_known_of_a_kernels_end_is_said_and_no_more(status, before, after, said):
+    if status is not None and status < 0 and sys.platform == "win32":
+        pytest.skip("POSIX signals")
+    assert said in kernel.how_it_ended(status, before, after)
+
+
+def test_a_kernel_that_does_not_start_fails_its_notebook_alone(tmp_path, monkeypatch):
+    write(tmp_path / "n", "00_a", "1")
+    write(tmp_path / "n", "01_b", "2")
+    start, calls = kernel.OwnKernelManager.start_kernel, []
+
+    async def first_fails(manager, **options):
+        calls.append(1)
+        if len(calls) == 1:
+            raise OSError("Cannot allocate memory")
+        await start(manager, **options)
+
+    monkeypatch.setattr(kernel.OwnKernelManager, "start_kernel", first_fails)
+    lines: list[str] = []
+    course = run_course(find_notebooks(folder=tmp_path / "n"), tmp_path / "r", "ci", say=lines.append)
+    assert [result.status for result in course.results] == ["failed", "ok"]
+    assert "failed: the kernel did not start: Cannot allocate memory" in lines[1]
+
+
+def test_an_assertion_inside_nbclient_is_no_ctrl_c(tmp_path, monkeypatch):
+    write(tmp_path / "n", "00_a", "1")
+    write(tmp_path / "n", "01_b", "2")
+
+    def fail(*_, **__):
+        raise AssertionError("no kernel client")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(NotebookClient, "execute", fail)
+        with pytest.raises(AssertionError, match="no kernel client"):
+            kernel.execute(kernel.client(new_notebook()))
+        course = run_course(find_notebooks(folder=tmp_path / "n")[:1], tmp_path / "r", "ci", say=str)
+    assert [result.status for result in course.results] == ["failed"]
+    assert "AssertionError: no kernel client; nbclient failed, not the cell" in course.results[0].error
+    assert "Traceback" in (tmp_path / "r" / "00_a.log").read_text()
 
 
 def test_find_notebooks_in_order_and_by_start(tmp_path):

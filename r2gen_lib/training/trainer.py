@@ -28,12 +28,13 @@ from r2gen_lib.model import checkpoint
 from r2gen_lib.model.r2gengpt import R2GenGPT
 from r2gen_lib.model.sharding import unsharded
 from r2gen_lib.preset_json import preset_to_dict
+from r2gen_lib.stopping import uninterrupted
 from r2gen_lib.training.balance import balanced
 from r2gen_lib.training.examples import Examples
 from r2gen_lib.training.processes import Processes
 from r2gen_lib.training.resume import STATE, load_state, save_state
 from r2gen_lib.training.schedule import length_batches, make_optimizer, ordered_batches, rate_at, set_rate
-from r2gen_lib.training.step import take_step, uninterrupted
+from r2gen_lib.training.step import take_step
 from r2gen_lib.training.tensorboard import FOLDER, EventFiles, remove_event_files
 from r2gen_lib.training.validation import best_row, check_choices, out_of_patience, validate
 
