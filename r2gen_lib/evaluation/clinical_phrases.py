@@ -38,7 +38,8 @@ MENTIONS: dict[str, tuple[str, ...]] = {
     ),
     "Lung Lesion": (
         "nodule*", "micronodule*", "nodular|masslike density|densities|opaci*|lesion|lesions|focus|foci",
-        "mass|masses", "cavitary|pulmonary|lung lesion|lesions", "carcinoma|neoplasm|malignancy|tumor|metastas*",
+        "mass|masses", "cavitary|pulmonary|lung lesion|lesions", "cavity|cavities|cavitation",
+        "carcinoma|neoplasm|malignancy|tumor|metastas*",
     ),
     "Lung Opacity": (
         "opaci*", "infiltrat*", "airspace|airspaces disease|process|changes", "air space|- disease|space disease?",
@@ -89,7 +90,8 @@ NORMAL: dict[str, tuple[str, ...]] = {
         "heart|cardiac ... not ... enlarged", "heart ... nonenlarged",
     ),
     "Lung Opacity": ("lung|lungs ... clear", "clear lung|lungs"),
-    "Edema": (f"vascular* ... {_NORMAL}|normally", f"{_NORMAL} ... vascular*|vasculature"),
+    "Pleural Effusion": (f"pleural space|spaces ... {_NORMAL}|clear",),
+    "Edema": (f"vascular*|vasculature ... {_NORMAL}|normally", f"{_NORMAL} ... vascular*|vasculature"),
 }  # fmt: skip
 
 #: Observation -> phrases that doubt it in themselves.
@@ -110,31 +112,30 @@ OTHER_MEANING: dict[str, tuple[str, ...]] = {
     "Pneumonia": ("granulomatous|prior|previous|old|remote granulomatous? infection|infectious",),
     "Pleural Effusion": ("pericardial|joint effusion|effusions",),
     "Support Devices": (
-        "midclavicular|fissure|fracture|septal|lung|suture|b|kerley|midline -? b? line|lines",
+        "midclavicular|pleural|fissure|fracture|septal|lung|suture|b|kerley|midline -? b? line|lines",
         "breast prosthe*|implant*",
+        "scapula|scapular|diaphragm|diaphragmatic tip|tips",
     ),
 }
 
-#: What is added to, or taken out of, negspacy's English clinical terms.
+#: What is added to, or taken out of, negspacy's English clinical terms. Words such as "isdenied" come from
+#: ``clinical_statements.REWRITTEN``.
 NEGATION_ADDED: dict[str, list[str]] = {
-    "pseudo_negations": [
-        "cannot be excluded", "can not be excluded", "cannot exclude", "not excluded", "cannot rule out",
-        "cannot be ruled out", "could not be excluded", "difficult to exclude", "no change", "no interval change",
-        "no significant interval change", "without change", "without significant change", "not significantly changed",
-        "not changed",
-    ],
+    "pseudo_negations": ["no change", "not changed"],
     "preceding_negations": [
         "resolution of", "interval removal of", "removal of", "resolved", "clear of", "rather than", "lack of",
-        "neither", "nor", "negative",
+        "neither", "nor", "negative", "absent", "absence of", "nolonger", "excludes", "excluding", "removed",
     ],
     "following_negations": [
-        "is not", "are not", "not seen", "not identified", "not present", "is absent", "are absent", "has resolved",
-        "have resolved", "resolved", "has cleared", "have cleared", "been removed", "is excluded", "are excluded",
-        "not evident", "not visualized", "not appreciated",
+        "is not", "are not", "was not", "were not", "not seen", "not identified", "not present", "is absent",
+        "are absent", "has resolved", "have resolved", "resolved", "has cleared", "have cleared", "cleared",
+        "been removed", "removed", "isdenied", "not evident", "not visualized", "not appreciated", "not visible",
+        "not noted", "not demonstrated", "not detected", "not apparent", "nolonger", "absent", "disappeared",
     ],
     "termination": [
         "there is", "there are", "there has", "with", "and there", "otherwise", "may", "might", "could", "possible",
-        "possibly", "probable", "probably", "likely", "suggest", "suggesting", "suggestive", ";",
+        "possibly", "probable", "probably", "likely", "suggest", "suggesting", "suggestive", ";", "notexcluded",
+        "other than", "except", "apart from", "aside from", "after", "following", "status post",
     ],
 }  # fmt: skip
 NEGATION_REMOVED: dict[str, list[str]] = {
@@ -151,14 +152,14 @@ UNCERTAINTY: dict[str, list[str]] = {
     "preceding_negations": [
         "may", "might", "could", "possible", "possibly", "probable", "probably", "likely", "suspected",
         "suspicious for", "suspicion", "concerning for", "concern for", "worrisome for", "questionable", "question",
-        "suggest", "suggests", "suggesting", "suggestive of", "versus", "vs", "rule out", "r/o", "cannot exclude",
-        "cannot rule out", "not exclude", "difficult to exclude", "consider", "borderline", "differential", "equivocal",
-        "perhaps", "evaluate for", "potentially",
+        "suggest", "suggests", "suggesting", "suggestive of", "versus", "vs", "rule out", "notexcluded", "consider",
+        "borderline", "differential", "equivocal", "perhaps", "evaluate for", "potentially", "ifany", "presumed",
+        "presumably", "suspicious of", "raise concern", "raises concern", "assess for", "potential",
     ],
     "following_negations": [
-        "cannot be excluded", "can not be excluded", "cannot be ruled out", "could not be excluded", "not excluded",
-        "is possible", "are possible", "is suspected", "are suspected", "versus", "vs", "is questioned", "borderline",
-        "upper limits", "upper limit", "not be excluded",
+        "isdoubted", "is possible", "are possible", "is suspected", "are suspected", "versus", "vs", "is questioned",
+        "borderline", "upper limits", "upper limit", "ifany", "is considered",
+        "is likely", "is probable", "equivocal", "doubtful", "is questionable",
     ],
     "termination": ["but", "however", "although", "though", "no", "without", "there is", "there are", ";"],
 }  # fmt: skip

@@ -1,8 +1,9 @@
 """Rules that read CheXpert's 14 observations from a report.
 
-A spaCy pipeline without a statistical model: the blank English tokenizer, sentences at their stops, spaCy's span ruler
-for the phrases of ``clinical_phrases``, and negspacy (NegEx; Chapman et al. 2001) twice: once for negation, once with
-terms of doubt. negspacy is used because it installs from wheels; medspaCy's ConText needs packages that are compiled.
+``clinical_statements`` cuts the text into statements in plain wording. Each is read by a spaCy pipeline without a
+statistical model: the blank English tokenizer, spaCy's span ruler for the phrases of ``clinical_phrases``, and negspacy
+(NegEx; Chapman et al. 2001) twice: once for negation, once with terms of doubt. medspaCy's ConText was tried in its
+place, with its terms and with ours (``benchmarks/labeller_engines.py``): it errs no less, and asks for an older spaCy.
 
 What a rule says is the rule's: on real reports it errs, and ``clinical_quality`` measures how often.
 """
@@ -10,8 +11,6 @@ What a rule says is the rule's: on real reports it errs, and ``clinical_quality`
 from __future__ import annotations
 
 import re
-import sys
-import unicodedata
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from functools import lru_cache
@@ -30,15 +29,13 @@ from r2gen_lib.evaluation.clinical_phrases import (
     OTHER_MEANING,
     UNCERTAINTY,
 )
+from r2gen_lib.evaluation.clinical_statements import sentence_spans, statements
 
 if TYPE_CHECKING:
     from spacy.language import Language
     from spacy.tokens import Span
 
 _SPANS = "observations"
-#: Words in which one statement is looked for; more without a stop are read in pieces.
-MAX_SENTENCE = 200
-_STOP = re.compile(r"(?<=[a-z]{2})\.(?=[A-Za-z]{2})")  # "normal.no effusion": a blank is missing
 _NOT_BETWEEN = (
     *"no not without but however although though except normal unremarkable clear".split(),
     *"enlarged enlargement large widened prominent cardiomegaly".split(),
@@ -70,25 +67,35 @@ def label_reports(texts: Iterable[str]) -> np.ndarray:
     Raises:
         DataError: a report is not text.
     """
-    rows = [_label_report(" ".join(text.split())) for text in _checked(texts)]
+    rows = [_label_report(text) for text in _checked(texts)]
     return np.array(rows, dtype=np.int8).reshape(-1, len(OBSERVATIONS))
 
 
 def sentence_labels(text: str) -> list[tuple[str, dict[str, State]]]:
-    """Each sentence of a report with what the rules read from it: observation -> its strongest state there.
+    """Each sentence of a report, as it stands there, with what the rules read from it.
 
-    White space is made single, and a blank put after a stop where it is missing, as ``label_reports`` reads it.
+    Returns:
+        (sentence, observation -> its strongest state there), in order; see ``located_labels`` for where it stands.
+
+    Raises:
+        DataError: not text.
+    """
+    return [(text[start:end], states) for start, end, states in located_labels(text)]
+
+
+def located_labels(text: str) -> list[tuple[int, int, dict[str, State]]]:
+    """(start, end, observation -> its strongest state there) of each sentence: ``text[start:end]`` is the sentence.
 
     Raises:
         DataError: not text.
     """
     (checked,) = _checked([text])
     found = []
-    for sentence in _sentences(" ".join(checked.split())):
+    for start, end in sentence_spans(checked):
         states: dict[str, State] = {}
-        for observation, state in _statements(sentence):
+        for observation, state in _sentence_statements(checked[start:end]):
             states[observation] = max(states.get(observation, state), state)
-        found.append((sentence, states))
+        found.append((start, end, states))
     return found
 
 
@@ -98,13 +105,13 @@ def _checked(texts: Iterable[str]) -> Iterator[str]:
     for n, text in enumerate(texts):
         if not isinstance(text, str):
             raise DataError(f"texts[{n}]: found {type(text).__name__}, expected text. Leave it out or pass ''.")
-        yield _STOP.sub(". ", unicodedata.normalize("NFKC", text))
+        yield text
 
 
 def _label_report(text: str) -> list[State]:
     states = dict.fromkeys(OBSERVATIONS, State.NOT_MENTIONED)
-    for sentence in _sentences(text):
-        for observation, state in _statements(sentence):
+    for start, end in sentence_spans(text):
+        for observation, state in _sentence_statements(text[start:end]):
             states[observation] = max(states[observation], state)
     others = [state for name, state in states.items() if name not in ("No Finding", "Support Devices")]
     if max(others) < State.UNCERTAIN and any(character.isalpha() for character in text):
@@ -112,17 +119,16 @@ def _label_report(text: str) -> list[State]:
     return list(states.values())
 
 
-def _sentences(text: str) -> Iterator[str]:
-    """Sentences, the longest in pieces: what has no stop in 200 words is no sentence, and terms reach no further."""
-    for sentence in _splitter()(text).sents:
-        for start in range(sentence.start, sentence.end, MAX_SENTENCE):
-            yield sentence.doc[start : min(start + MAX_SENTENCE, sentence.end)].text
+@lru_cache(maxsize=50_000)
+def _sentence_statements(sentence: str) -> tuple[tuple[str, State], ...]:
+    """What one sentence says: (observation, state) of each phrase found. Sentences recur, so they are kept."""
+    return tuple(found for statement in statements(sentence) for found in _statements(statement))
 
 
 @lru_cache(maxsize=50_000)
-def _statements(sentence: str) -> tuple[tuple[str, State], ...]:
-    """What one sentence says: (observation, state) of each phrase found. Sentences recur, so they are kept."""
-    doc = _reader()(sentence)
+def _statements(statement: str) -> tuple[tuple[str, State], ...]:
+    """What one statement in plain wording says."""
+    doc = _reader()(statement)
     spans = list(doc.spans[_SPANS])
     read = (span for span in spans if span.id_ != "other meaning" and not any(_overrules(o, span) for o in spans))
     return tuple((span.label_, _state(span)) for span in read)
@@ -146,16 +152,6 @@ def _state(span: Span) -> State:
 
 
 @lru_cache(maxsize=1)
-def _splitter() -> Language:
-    import spacy
-
-    nlp = spacy.blank("en")
-    nlp.max_length = sys.maxsize  # that limit is for parsers' memory
-    nlp.add_pipe("sentencizer")
-    return nlp
-
-
-@lru_cache(maxsize=1)
 def _reader() -> Language:
     """The pipeline that finds the phrases in a sentence and what is denied and doubted.
 
@@ -164,26 +160,37 @@ def _reader() -> Language:
     """
     import negspacy.negation  # noqa: F401 (makes spaCy know "negex")
     import spacy
-    from negspacy.termsets import termset
 
     nlp = spacy.blank("en")
+    nlp.tokenizer.rules = {}  # no abbreviations: "Mass." is a mass, and no state of the Union
     nlp.add_pipe("sentencizer", config={"punct_chars": ["\n"]})  # NegEx asks for sentences; this is one
-    ruler = nlp.add_pipe("span_ruler", config={"spans_key": _SPANS})
+    nlp.add_pipe("span_ruler", config={"spans_key": _SPANS}).add_patterns(phrase_patterns())
+    for name, words in zip(("r2gen_negated", "r2gen_doubted"), terms(), strict=True):
+        options = {"neg_termset": words, "extension_name": name, "span_keys": [_SPANS]}
+        nlp.add_pipe("negex", name=name, config=options)
+    return nlp
+
+
+def terms() -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """The terms that deny and those that doubt, each in negspacy's four kinds."""
+    from negspacy.termsets import termset
+
+    negation = {  # not by termset's own methods, which change the package's terms for everyone
+        kind: [term for term in words if term not in NEGATION_REMOVED.get(kind, [])] + NEGATION_ADDED.get(kind, [])
+        for kind, words in termset("en_clinical").get_patterns().items()
+    }
+    return negation, UNCERTAINTY
+
+
+def phrase_patterns() -> list[dict]:
+    """The phrases of ``clinical_phrases`` as patterns of spaCy's span ruler; a pattern's id is the phrase's kind."""
     kinds = {"mention": MENTIONS, "normal": NORMAL, "doubtful": DOUBTFUL, "other meaning": OTHER_MEANING}
-    ruler.add_patterns([
+    return [
         {"label": observation, "id": kind, "pattern": _pattern(phrase)}
         for kind, table in kinds.items()
         for observation, phrases in table.items()
         for phrase in phrases
-    ])  # fmt: skip
-    negation = {  # not by termset's own methods, which change the package's terms for everyone
-        kind: [term for term in terms if term not in NEGATION_REMOVED.get(kind, [])] + NEGATION_ADDED.get(kind, [])
-        for kind, terms in termset("en_clinical").get_patterns().items()
-    }
-    for name, terms in (("r2gen_negated", negation), ("r2gen_doubted", UNCERTAINTY)):
-        options = {"neg_termset": terms, "extension_name": name, "span_keys": [_SPANS]}
-        nlp.add_pipe("negex", name=name, config=options)
-    return nlp
+    ]
 
 
 def _pattern(phrase: str) -> list[dict]:

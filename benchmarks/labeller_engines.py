@@ -1,0 +1,192 @@
+"""Which engine reads denials best: negspacy (NegEx) or medspaCy's ConText? The evidence for the labeller's choice.
+
+    python benchmarks/labeller_engines.py
+
+Each engine is tried with its own lists of terms and with ours, on the sentence as it stands and on the statements that
+``clinical_statements`` makes of it. Printed: wrong texts of ``tests/cases/labels.txt`` and of the held-back set
+beside it, wrong sentences of the 300 that were labelled by hand, macro F1 against the MeSH codes of all Open-i reports
+(uncertain as negative, as positive), and seconds for these reports.
+
+ConText is left out where medspaCy cannot be imported. Its package asks for spaCy below 3.8 on Python 3.11 and for
+QuickUMLS, so it does not install beside the course; into a folder of its own, for this comparison:
+
+    pip install --no-deps --target /tmp/medspacy medspacy==1.3.1 PyRuSH==1.0.13 PyFastNER==1.0.10 pysbd==0.3.4 \\
+        quicksectx==0.4.1 loguru==0.7.3 medspacy-quickumls==3.2 medspacy-unqlite==0.9.8 pysimstring==1.3.0 \\
+        unidecode==1.4.0 nltk==3.10.4
+    PYTHONPATH=/tmp/medspacy python benchmarks/labeller_engines.py
+"""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import spacy
+from spacy.language import Language
+
+from r2gen_lib.evaluation import clinical_phrases, clinical_quality, clinical_rules
+from r2gen_lib.evaluation.clinical_statements import REWRITTEN  # noqa: F401 (what the second half of the rows is about)
+
+TESTS = Path(__file__).parents[1] / "tests"
+KINDS = ("pseudo_negations", "preceding_negations", "following_negations", "termination")
+DIRECTION = dict(zip(KINDS, ("PSEUDO", "FORWARD", "BACKWARD", "TERMINATE"), strict=True))
+
+
+def blank() -> Language:
+    """spaCy's tokenizer and the phrases of the observations, as the labeller has them, without an engine."""
+    nlp = spacy.blank("en")
+    nlp.tokenizer.rules = {}
+    nlp.add_pipe("sentencizer", config={"punct_chars": ["\n"]})
+    nlp.add_pipe("span_ruler", config={"spans_key": "observations"}).add_patterns(clinical_rules.phrase_patterns())
+    return nlp
+
+
+def negspacy_reader(own_terms: bool) -> Language:
+    """negspacy, with our terms or with its clinical ones and no doubt."""
+    import negspacy.negation  # noqa: F401
+    from negspacy.termsets import termset
+
+    nlp = blank()
+    its = {kind: list(terms) for kind, terms in termset("en_clinical").get_patterns().items()}
+    negation, doubt = clinical_rules.terms() if own_terms else (its, dict.fromkeys(KINDS, ["zzzz"]))
+    for name, chosen in (("r2gen_negated", negation), ("r2gen_doubted", doubt)):
+        nlp.add_pipe(
+            "negex",
+            name=name,
+            config={"neg_termset": chosen, "extension_name": name, "span_keys": ["observations"]},
+        )
+    return nlp
+
+
+def context_reader(own_terms: bool) -> Language:
+    """medspaCy's ConText, with our terms as its rules or with its own rules."""
+    from medspacy.context import ConText, ConTextRule
+    from spacy.tokens import Span
+
+    nlp = blank()
+    denies, doubts = {"NEGATED_EXISTENCE"}, {"POSSIBLE_EXISTENCE"}
+    # A word that ends a denial may begin a doubt ("possible"), and one that ends a doubt may begin a denial ("no").
+    # As two rules ConText would keep one of them; so each category ends the other, and only the other words terminate.
+    ends = {"NEGATED_EXISTENCE": doubts, "POSSIBLE_EXISTENCE": denies}
+    options = {"rules": None, "terminating_types": ends} if own_terms else {"rules": "default"}
+    context = ConText(nlp, input_span_type="group", span_group_name="observations", span_attrs=None, **options)
+    if own_terms:
+        both = dict(zip(("NEGATED_EXISTENCE", "POSSIBLE_EXISTENCE"), clinical_rules.terms(), strict=True))
+        begin = {t for kinds in both.values() for kind in KINDS[1:3] for t in kinds[kind]}
+        for category, kinds in both.items():
+            for kind, words in kinds.items():
+                chosen = [word for word in words if kind != "termination" or word not in begin]
+                context.add([ConTextRule(word, category, direction=DIRECTION[kind]) for word in chosen])
+    for name in ("r2gen_negated", "r2gen_doubted"):
+        Span.set_extension(name, default=False, force=True)
+
+    @Language.component(f"medspacy_context_{own_terms}")
+    def read(doc):
+        doc = context(doc)
+        for span in doc.spans["observations"]:
+            categories = {modifier.category for modifier in span._.modifiers}
+            span._.r2gen_negated = bool(categories & denies)
+            span._.r2gen_doubted = bool(categories & doubts)
+        return doc
+
+    nlp.add_pipe(f"medspacy_context_{own_terms}")
+    return nlp
+
+
+def as_it_stands(sentence: str) -> list[str]:
+    """The sentence as the only statement, in lower case."""
+    return [" ".join(sentence.lower().split())]
+
+
+def row(reader: Language, split: Callable[[str], list[str]]) -> dict[str, float]:
+    """What one engine scores."""
+    clinical_rules._reader = lambda: reader
+    clinical_rules.statements = split
+    for cached in (clinical_rules._statements, clinical_rules._sentence_statements):
+        cached.cache_clear()
+    scores: dict[str, float] = {}
+    for name in ("labels.txt", "labels_held_back.txt"):
+        cases = list(read_cases(TESTS / "cases" / name))
+        said = clinical_rules.label_reports(text for text, _ in cases)
+        wrong = [
+            any(state_of(row_, observation) != state for observation, state in wanted.items())
+            for (_, wanted), row_ in zip(cases, said, strict=True)
+        ]
+        scores[f"wrong of {len(wrong)} ({name})"] = sum(wrong)
+    sentences = read_sentences()
+    said = clinical_rules.label_reports(text for text, _ in sentences)
+    wrong = [
+        any(state_of(row_, name) != wanted.get(name, 0) for name in clinical_phrases.OBSERVATIONS[1:])
+        for (_, wanted), row_ in zip(sentences, said, strict=True)
+    ]
+    scores["wrong of 300 (by hand)"] = sum(wrong)
+    for cached in (clinical_rules._statements, clinical_rules._sentence_statements):
+        cached.cache_clear()
+    started = time.perf_counter()
+    table = clinical_quality.quality_table()
+    for policy in ("negative", "positive"):
+        scores[f"MeSH macro F1, uncertain {policy}"] = table[f"uncertain as {policy}"]["F1"]["macro"]
+    scores["seconds, 3,955 reports"] = time.perf_counter() - started
+    return scores
+
+
+def state_of(labels, observation: str) -> int:
+    """The state of one observation in a row of ``label_reports``."""
+    return int(labels[clinical_phrases.OBSERVATIONS.index(observation)])
+
+
+STATES = {"P": clinical_rules.State.PRESENT, "U": clinical_rules.State.UNCERTAIN, "A": clinical_rules.State.ABSENT}
+
+
+def read_cases(path: Path):
+    """(text, observation -> state) of each line of a file such as ``labels.txt``."""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.strip() and not line.startswith("#"):
+            text, labels = line.rsplit("=>", 1)
+            wanted = (label.strip().rsplit(" ", 1) for label in labels.split(","))
+            yield text.strip().replace("\\n", "\n"), {name: STATES[letter] for name, letter in wanted}
+
+
+def read_sentences() -> list[tuple[str, dict[str, int]]]:
+    """(sentence, observation -> state) of ``tests/evaluation/labelled_sentences.csv``, the text from the wheel."""
+    from r2gen_lib import assets
+    from r2gen_lib.data.openi import read_openi_archive
+    from r2gen_lib.data.reports import choose_section
+
+    records = read_openi_archive(assets.asset("openi_reports"))
+    found = []
+    with open(TESTS / "evaluation" / "labelled_sentences.csv", encoding="utf-8", newline="") as file:
+        for line in csv.DictReader(file):
+            text = " ".join(choose_section(records[line["study"]][0], "both", line["study"]).split())
+            labels = (label.split("=") for label in line["labels"].split(";") if label)
+            wanted = {name: STATES[letter] for name, letter in labels}
+            found.append((text[int(line["start"]) : int(line["end"])], wanted))
+    return found
+
+
+def main() -> None:
+    """Print the table."""
+    split = clinical_rules.statements
+    engines = {"negspacy": negspacy_reader}
+    try:
+        import medspacy  # noqa: F401
+
+        engines["ConText"] = context_reader
+    except ImportError as error:
+        print(f"ConText is left out: medspaCy cannot be imported ({error}).")
+    rows = {}
+    for name, reader in engines.items():
+        for own_terms in (False, True):
+            for words, how in (("sentences", as_it_stands), ("statements", split)):
+                label = (name, "our terms" if own_terms else "its terms", words)
+                rows[label] = row(reader(own_terms), how)
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    table.index.names = ["engine", "terms", "reads"]
+    print(table.round(3).to_string())
+
+
+if __name__ == "__main__":
+    main()
