@@ -1,8 +1,8 @@
 """DICOM radiographs as a viewer first shows them: modality LUT or rescale, then VOI LUT or window, then MONOCHROME1.
 
-Decoding is pydicom's; what its functions for tables and windows cannot read, ``dicom_display`` does (DICOM PS3.3, C.11.1
-and C.11.2). pydicom is imported when the first such file is read. Nothing is turned or mirrored, and overlays are not
-drawn.
+Decoding is pydicom's; tables and windows, of which it cannot read all, are read by ``dicom_display`` (DICOM PS3.3,
+C.11.1 and C.11.2). pydicom is imported when the first such file is read. Nothing is turned or mirrored, and overlays
+are not drawn.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from r2gen_lib.data.dicom_display import modality_values, pixel_shape, shades, tag, words
+from r2gen_lib.data.dicom_display import modality_values, pixel_shape, read_table, shades, tag, words
 from r2gen_lib.data.images import check_size, quiet
 from r2gen_lib.errors import ImageError
 
@@ -90,7 +90,7 @@ def _check(dataset: Dataset, path: Path, notes: list[str]) -> None:
     """See that there is a picture that can be decoded, before memory is spent on it."""
     if not dataset.get("PixelData"):
         kind = dataset.file_meta.get("MediaStorageSOPClassUID")
-        what = f" ({kind.name})" if kind else ""
+        what = f" ({_name(kind)})" if kind else ""
         raise ImageError(
             f"{path}: found no pixel data in this DICOM file{what}, expected a radiograph. Leave the file out; if it "
             "should have a picture, it is cut short: copy it again."
@@ -98,16 +98,16 @@ def _check(dataset: Dataset, path: Path, notes: list[str]) -> None:
     for keyword in ("Rows", "Columns", "BitsStored", "BitsAllocated", "SamplesPerPixel"):
         number = dataset.get(keyword)
         if not isinstance(number, int):
+            found = "missing or empty" if number is None else repr(number)[:40]
             raise ImageError(
-                f"{path}: {keyword} at {tag(keyword)} is {'missing or empty' if number is None else repr(number)[:40]}, "
-                "expected a whole number. Export the picture again."
+                f"{path}: {keyword} at {tag(keyword)} is {found}, expected a whole number. Export the picture again."
             )
     check_size(dataset.Columns, dataset.Rows, path)
     photometric = dataset.get("PhotometricInterpretation")
     if photometric not in _GREY + _COLOUR:
         raise ImageError(
-            f"{path}: its PhotometricInterpretation is {photometric!r}, expected one of {', '.join(_GREY + _COLOUR)}. "
-            "Export it as PNG."
+            f"{path}: its PhotometricInterpretation is {repr(photometric)[:40]}, expected one of "
+            f"{', '.join(_GREY + _COLOUR)}. Export it as PNG."
         )
     samples, expected = dataset.SamplesPerPixel, 3 if photometric in _COLOUR[:-1] else 1
     if samples != expected and (photometric not in _GREY or samples != 3):
@@ -148,7 +148,6 @@ def _assumed_syntax(dataset: Dataset, path: Path, notes: list[str]) -> str:
 
 def _check_decoder(syntax: str, path: Path) -> None:
     from pydicom.pixels import get_decoder
-    from pydicom.uid import UID
 
     try:
         decoder = get_decoder(syntax)
@@ -159,21 +158,26 @@ def _check_decoder(syntax: str, path: Path) -> None:
             return
         lacking = "; ".join(decoder.missing_dependencies)
         advice = f'No plugin for it is installed: pip install "r2gen-course[dicom]" (or one of: {lacking}).'
-    raise ImageError(
-        f"{path}: its transfer syntax is {UID(syntax).name}, expected one that pydicom can decode. {advice}"
-    )
+    raise ImageError(f"{path}: its transfer syntax is {_name(syntax)}, expected one that pydicom can decode. {advice}")
+
+
+def _name(uid: str) -> str:
+    """What a UID means, or itself; short and in one line even if it is damaged."""
+    from pydicom.uid import UID
+
+    return " ".join(str(UID(uid).name).split())[:100]
 
 
 def _to_grey(dataset: Dataset, path: Path, notes: list[str]) -> np.ndarray:
     """A file's picture as uint8 ``(H, W)``, its pixels as they are stored."""
     pixels = _stored_values(dataset, path, notes)  # (H, W), or colours (H, W, 3)
     if dataset.PhotometricInterpretation in _COLOUR:
-        return _luminance(pixels, dataset)
+        return _luminance(pixels, dataset, notes)
     if pixels.ndim == 3:  # a converter copied the elements of a grey picture: what it wrote is ready to be shown
         if dataset.PhotometricInterpretation != "MONOCHROME2" or (pixels != pixels[..., :1]).any():
             raise _samples_error(dataset, path, "expected 1, or in MONOCHROME2 3 that are the same")
         notes.append(f"MONOCHROME2 with 3 equal samples per pixel at {tag('SamplesPerPixel')}: shown as colours are")
-        return _luminance(pixels, dataset)
+        return _luminance(pixels, dataset, notes)
     limits = _limits(dataset)
     padding = _padding(pixels, limits, dataset)
     lowest, highest = int(pixels.min()), int(pixels.max())
@@ -253,24 +257,46 @@ def _padding(pixels: np.ndarray, limits: tuple[int, int], dataset: Dataset) -> n
     ends = [word - (1 << 16) if dataset.PixelRepresentation and word >= 1 << 15 else word for word in value + limit]
     low, high = min(ends), max(ends)
     padding = (pixels >= low) & (pixels <= high)
-    if low < limits[0] or high > limits[1]:  # it needs more bits than are stored
-        raw = _raw(dataset)
-        if raw.shape == pixels.shape:
-            bits = 8 * raw.dtype.itemsize
-            low, high = (end if -(1 << bits - 1) <= end < 1 << bits else end % (1 << bits) for end in (low, high))
-            padding |= (raw >= low) & (raw <= high)
+    if limits[0] <= low and high <= limits[1]:
+        return padding
+    raw = _raw(dataset)  # it needs more bits than are stored: those above them are part of it
+    full = 1 << 8 * raw.dtype.itemsize
+    low, high = (end if -full // 2 <= end < full else end % full for end in (low, high))
+    padding |= (raw >= low) & (raw <= high)
+    if dataset.PixelRepresentation and not padding.any() and limits[1] < low == high <= 2 * limits[1] + 1:
+        return pixels == low - 2 * (limits[1] + 1)  # the stored bits of a value below zero, read as unsigned
     return padding
 
 
-def _luminance(pixels: np.ndarray, dataset: Dataset) -> np.ndarray:
-    from pydicom.pixels import apply_color_lut
-
+def _luminance(pixels: np.ndarray, dataset: Dataset, notes: list[str]) -> np.ndarray:
+    """Colours ``(H, W, 3)``, or a palette's places ``(H, W)``, -> their luminance, uint8 ``(H, W)``."""
     full_scale = (1 << dataset.BitsStored) - 1
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
-        pixels = apply_color_lut(pixels, dataset)[..., :3]
-        full_scale = np.iinfo(pixels.dtype).max
+        pixels, full_scale = _palette_colours(pixels, dataset, notes)
     colours = np.round(pixels * (255 / full_scale)).astype(np.uint8)  # (H, W, 3)
     return np.array(Image.fromarray(colours).convert("L"), dtype=np.uint8)
+
+
+def _palette_colours(pixels: np.ndarray, dataset: Dataset, notes: list[str]) -> tuple[np.ndarray, int]:
+    """Colours ``(H, W, 3)`` and the highest that they may be."""
+    from pydicom.pixels import apply_color_lut
+
+    if "RedPaletteColorLookupTableData" not in dataset:  # segmented: lines instead of entries
+        pixels = apply_color_lut(pixels, dataset)[..., :3]
+        return pixels, np.iinfo(pixels.dtype).max
+    signed, seen, tables = bool(dataset.PixelRepresentation), (int(pixels.min()), int(pixels.max())), []
+    for colour in ("Red", "Green", "Blue"):
+        name = f"{colour.lower()} palette"
+        table = read_table(dataset, name, signed, seen, notes, f"{colour}PaletteColorLookupTable")
+        if table is None:
+            raise ValueError(f"the {name} cannot be used")
+        tables.append(table)
+    highest, bits = max(int(table.entries.max()) for table in tables), max(table.bits for table in tables)
+    full_scale = max(highest, (1 << min(bits, 16)) - 1)
+    if highest < 256 < full_scale:
+        full_scale = 255
+        notes.append(f"palette of {bits} bits has entries up to {highest}: read as 8 bits")
+    return np.stack([table.look_up(pixels) for table in tables], axis=-1), full_scale
 
 
 def _square_pixels(grey: np.ndarray, dataset: Dataset, path: Path, notes: list[str]) -> np.ndarray:

@@ -118,8 +118,10 @@ class Table(NamedTuple):
         return self.entries[places.astype(np.int64)]
 
 
-def read_table(item: Dataset, name: str, signed: bool, seen: tuple[float, float], notes: list[str]) -> Table | None:
-    """A table from a Modality or VOI LUT Sequence's item; None, which is noted, if it cannot be used.
+def read_table(
+    item: Dataset, name: str, signed: bool, seen: tuple[float, float], notes: list[str], prefix: str = "LUT"
+) -> Table | None:
+    """A table from a Modality or VOI LUT Sequence's item, or a palette's; None, which is noted, if it cannot be used.
 
     Own code, since pydicom's (3.0.2) wants entries of 8 or 16 bits for a Modality LUT, and in neither table unpacks two
     entries of 8 bits from a word, reads a UN, or survives entries that need more bits than are declared.
@@ -131,12 +133,11 @@ def read_table(item: Dataset, name: str, signed: bool, seen: tuple[float, float]
             value means (PS3.3, C.11.1.1 and C.11.2.1.1), not the VR it was written with.
         seen: the least and greatest of these values in the picture.
         notes: gets a sentence for each fault.
+        prefix: what the two elements' keywords begin with.
     """
-    descriptor, data = words(item, "LUTDescriptor").tolist(), words(item, "LUTData")
-    for part, keyword, enough in (
-        ("descriptor", "LUTDescriptor", len(descriptor) >= 3),
-        ("table", "LUTData", len(data) > 0),
-    ):
+    described, listed = f"{prefix}Descriptor", f"{prefix}Data"
+    descriptor, data = words(item, described).tolist(), words(item, listed)
+    for part, keyword, enough in (("descriptor", described, len(descriptor) >= 3), ("table", listed, len(data) > 0)):
         if not enough:
             notes.append(f"{name} without a whole {part} at {tag(keyword)}: not used")
             return None
@@ -145,34 +146,27 @@ def read_table(item: Dataset, name: str, signed: bool, seen: tuple[float, float]
     if len(data) < count and (bits <= 8 or 0 <= 2 * len(data) - count <= 1):  # one byte an entry, the low byte first
         entries = data.astype("<u2").view(np.uint8)
         if bits > 8:
-            notes.append(f"{name} of {bits} bits at {tag('LUTDescriptor')} has one byte an entry: read so")
+            notes.append(f"{name} of {bits} bits at {tag(described)} has one byte an entry: read so")
+    length = f"{name} of {count:,} entries at {tag(described)} holds {len(entries):,}"
     if len(entries) > count:
         padding = not entries[count:].any()
         if not padding or len(entries) > count + 1:
-            used = f"the first {count:,}" if padding else "all"
-            notes.append(
-                f"{name} of {count:,} entries at {tag('LUTDescriptor')} holds {len(entries):,}: {used} are used"
-            )
+            notes.append(f"{length}: {f'the first {count:,}' if padding else 'all'} are used")
         entries = entries[:count] if padding else entries
-    first = _first_mapped(first, len(entries), name, signed, seen, notes)
+    first = _first_mapped(first, len(entries), f"{name} at {tag(described)}", signed, seen, notes)
     if len(entries) < count:
         used = seen[1] <= first + len(entries) - 1  # the values' own part is there
-        notes.append(
-            f"{name} of {count:,} entries at {tag('LUTDescriptor')} holds {len(entries):,}: {'' if used else 'not '}used"
-        )
+        notes.append(f"{length}: {'' if used else 'not '}used")
         if not used:
             return None
-    if entries.min() == entries.max():
-        notes.append(f"{name} at {tag('LUTData')} has one shade only: not used")
-        return None
     return Table(first, entries.astype(np.int64), bits)
 
 
 def _first_mapped(first: int, length: int, name: str, signed: bool, seen: tuple[float, float], notes: list[str]) -> int:
     """The descriptor's second value, 0..65535, as the signed or unsigned number that it means."""
-    readings = [first - (1 << 16), first] if signed else [first, first - (1 << 16)]
     if first < 1 << 15:
         return first
+    readings = [first - (1 << 16), first] if signed else [first, first - (1 << 16)]
     meets = [reading <= seen[1] and reading + length - 1 >= seen[0] for reading in readings]
     if meets == [False, True]:
         notes.append(
@@ -198,10 +192,12 @@ def modality_values(
     for item in items(dataset, "ModalityLUTSequence", notes)[:1]:
         table = read_table(item, "Modality LUT", limits[0] < 0, (shown.min(), shown.max()), notes)
         if table is not None:
-            if table.bits not in (8, 16):
-                notes.append(f"Modality LUT of {table.bits} bits at {tag('LUTDescriptor')}, not 8 or 16: used as it is")
             values = table.look_up(stored)
             if len(shown) == 1 or values[seen].min() < values[seen].max():
+                if table.bits not in (8, 16):
+                    notes.append(
+                        f"Modality LUT of {table.bits} bits at {tag('LUTDescriptor')}, not 8 or 16: used as it is"
+                    )
                 return values, False
             notes.append(f"Modality LUT at {tag('ModalityLUTSequence')} shows one shade only: not used")
     for source in sources(dataset, "PixelValueTransformationSequence", notes):
@@ -261,7 +257,9 @@ def _candidates(
     for source in sources(dataset, "FrameVOILUTSequence", notes):
         for item in items(source, "VOILUTSequence", notes):
             table = read_table(item, "VOI LUT", signed, seen, notes)
-            if table is not None:
+            if table is not None and table.entries.min() == table.entries.max():
+                notes.append(f"VOI LUT at {tag('LUTData')} has one shade only: not used")
+            elif table is not None:
                 yield f"VOI LUT at {tag('VOILUTSequence')}", table.look_up(values) / _full_scale(table, notes)
         for center, width, function in _windows(source, notes):
             name = f"window {center:g}, {width:g} at {tag('WindowCenter')}"

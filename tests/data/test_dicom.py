@@ -10,15 +10,14 @@ import warnings
 import numpy as np
 import pydicom
 import pytest
+from dicom_files import dicom, lut, saved
 from PIL import Image
 from pydicom import Dataset
 from pydicom.data import get_testdata_file
-from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels import get_decoder
 from pydicom.uid import (
     BasicTextSRStorage,
-    DigitalXRayImageStorageForPresentation,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
@@ -26,41 +25,11 @@ from pydicom.uid import (
     JPEGLosslessSV1,
     JPEGLSLossless,
     RLELossless,
-    generate_uid,
 )
 
 from r2gen_lib.data.images import load_grey
 from r2gen_lib.data.study import Picture
 from r2gen_lib.errors import ImageError
-
-
-def dicom(pixels: np.ndarray, bits: int = 12, syntax: str = ExplicitVRLittleEndian, **elements) -> Dataset:
-    """A chest radiograph's data set around ``pixels``; ``elements`` are added or, as None, removed."""
-    dataset = Dataset()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = syntax
-    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = DigitalXRayImageStorageForPresentation
-    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = generate_uid()
-    dataset.Modality = "DX"
-    dataset.Rows, dataset.Columns = pixels.shape[-3:-1] if pixels.shape[-1] == 3 else pixels.shape[-2:]
-    dataset.SamplesPerPixel = 3 if pixels.shape[-1] == 3 else 1
-    dataset.PhotometricInterpretation = "MONOCHROME2"
-    dataset.BitsAllocated = 8 * pixels.dtype.itemsize
-    dataset.BitsStored, dataset.HighBit = bits, bits - 1
-    dataset.PixelRepresentation = int(pixels.dtype.kind == "i")
-    dataset.PixelData = pixels.tobytes()
-    for name, value in elements.items():
-        if value is None:
-            delattr(dataset, name)
-        else:
-            setattr(dataset, name, value)
-    return dataset
-
-
-def saved(tmp_path, dataset: Dataset, name: str = "picture.dcm"):
-    path = tmp_path / name
-    dataset.save_as(path, enforce_file_format=True)
-    return path
 
 
 @pytest.fixture
@@ -73,13 +42,6 @@ def show(tmp_path):
 def ramp() -> np.ndarray:
     """All 4,096 values of 12 bits, in rows: uint16 (64, 64)."""
     return np.arange(4096, dtype=np.uint16).reshape(64, 64)
-
-
-def lut(first: int, entries: list[int], bits: int) -> list[Dataset]:
-    item = Dataset()
-    item.add_new("LUTDescriptor", "SS" if first < 0 else "US", [len(entries), first, bits])
-    item.add_new("LUTData", "US", entries)
-    return [item]
 
 
 @pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
