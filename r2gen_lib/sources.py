@@ -56,7 +56,8 @@ def load_studies(
         section: the target text: "findings", "impression", "both", or sections joined by "+".
         clean: a cleaning by name (``r2gen_lib.data.cleaning.CLEANINGS``), or a function of one text.
         limit: at most so many studies *of each split*, the first ones.
-        missing: what happens to studies without that section: "skip" leaves them out and logs how many; "error".
+        missing: what happens to studies without that section, or with "nan", "None" or the like in its place: "skip"
+            leaves them out and logs how many; "error".
 
     Raises:
         DataError: no such source, a file that is not what it should be, an unknown section or cleaning, or no study.

@@ -23,8 +23,9 @@ def test_limit_counts_studies_of_each_split():
     assert Counter(study.split for study in load_studies(limit=3)) == {"train": 3, "val": 3, "test": 3}
 
 
-def test_impressions_can_be_the_target_and_studies_without_one_are_left_out():
+def test_impressions_can_be_the_target_and_studies_without_one_are_left_out_and_counted(caplog):
     studies = load_studies(section="impression")
+    assert "6 of 2955 studies left out: no impression text." in caplog.text
     assert 2900 < len(studies) < 2955
     assert all(study.report for study in studies)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from statistics import median
 from typing import Any
 
@@ -49,7 +50,7 @@ def examine(
     Raises:
         DataError: an unknown name in ``skip``.
     """
-    studies, preset, skip = list(studies), get_preset(preset), known_checks(skip)
+    studies, preset, skip = _with_texts(studies), get_preset(preset), known_checks(skip)
     open_files = check_pictures and not set(PICTURE_CHECKS) <= set(skip)
     name = preset.language.source
     counter = token_counter(preset.language) if tokenizer is None else tokenizer_counter(tokenizer, name)
@@ -80,7 +81,7 @@ def require_healthy(
     Raises:
         DataError: each check that failed, and how to skip it by name.
     """
-    studies, preset, skip = list(studies), get_preset(preset), known_checks(skip)
+    studies, preset, skip = _with_texts(studies), get_preset(preset), known_checks(skip)
     name = preset.language.source
     why = "no tokenizer was given"
     counter = estimate_counter(why) if tokenizer is None else tokenizer_counter(tokenizer, name)
@@ -93,6 +94,11 @@ def require_healthy(
             f"Mend them (`r2gen doctor` shows more), or leave checks out by name: skip=[{names}]."
         )
     return health
+
+
+def _with_texts(studies: Iterable[Study]) -> list[Study]:
+    """The studies; a report that is no text, such as the NaN of a data frame, counts as empty."""
+    return [study if isinstance(study.report, str) else replace(study, report="") for study in studies]
 
 
 def _examine(

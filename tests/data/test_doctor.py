@@ -328,7 +328,7 @@ def test_names_that_are_not_utf_8_can_be_printed(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "report", ["nan", "NaN", "None", "<NA>", "N/A", "-", ".", "Indication:nan", "nan nan", "\u200b"]
+    "report", ["nan", "NaN", "None", "<NA>", "N/A", "-", ".", "Indication:nan", "nan nan", "\u200b", float("nan")]
 )
 def test_reports_that_say_nothing_are_empty(report):
     health = look([*healthy(), study("e", report=report), study("f", "test", report=report)])
