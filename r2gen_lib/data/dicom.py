@@ -221,6 +221,8 @@ def _stored_values(dataset: Dataset, path: Path, notes: list[str]) -> np.ndarray
     bits, allocated = dataset.BitsStored, dataset.BitsAllocated
     high = int((*words(dataset, "HighBit").tolist(), -1)[0])
     if high == bits - 1:
+        if bits < allocated and pixels.ndim == 2 and _sets_bits_above(pixels, dataset):
+            notes.append(f"bits above the {bits} of BitsStored at {tag('BitsStored')} are set: left out")
         return pixels
     odd = f"HighBit at {tag('HighBit')} is {high if high >= 0 else 'missing'} for {bits} bits stored"
     if not bits <= high < allocated:
@@ -236,6 +238,16 @@ def _stored_values(dataset: Dataset, path: Path, notes: list[str]) -> np.ndarray
     notes.append(f"{odd}: bits {shift} to {high} are taken")
     values = (raw.astype(np.int64) >> shift) & ((1 << bits) - 1)
     return values - ((values >> bits - 1) << bits) if dataset.PixelRepresentation else values
+
+
+def _sets_bits_above(pixels: np.ndarray, dataset: Dataset) -> bool:
+    """Whether other pixels than padding lose bits that are not stored: overlays, or a BitsStored that is too low."""
+    if dataset.file_meta.TransferSyntaxUID.is_compressed:  # what decompresses them leaves no such bits
+        return False
+    raw = _raw(dataset)
+    lost = raw[raw != pixels]
+    padding = words(dataset, "PixelPaddingValue")[:1].astype(lost.dtype)
+    return bool((lost != padding).any() if padding.size else lost.size)
 
 
 def _raw(dataset: Dataset) -> np.ndarray:

@@ -497,6 +497,21 @@ def test_a_high_bit_that_the_values_or_the_word_contradict(show, ramp):
     assert "is missing" in show(ramp, HighBit=None)[1][0]
 
 
+def test_bits_above_those_stored_are_left_out_and_told(show, ramp, signed):
+    grey, notes = show(ramp, 8)
+    close(grey, ramp % 256)
+    assert len(notes) == 1 and "above the 8 of BitsStored at (0028,0101)" in notes[0]
+    for pixels in (ramp, signed):
+        assert show(pixels)[1] == []
+
+    def edit(dataset: Dataset) -> None:
+        dataset.add_new("PixelPaddingValue", "US", 63536)
+
+    pixels = ramp.copy()
+    pixels[:3] = 63536
+    assert show(pixels, edit=edit)[1] == []
+
+
 def refused(path: Path, *expected: str) -> None:
     with pytest.raises(ImageError) as caught:
         load_grey(path)

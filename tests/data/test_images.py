@@ -192,7 +192,7 @@ def test_damaged_bytes_give_a_picture_or_the_one_error(tmp_path, grey):
                 content[position] = rng.integers(0, 256)
             path.write_bytes(content)
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # a damaged size may look like a decompression bomb
+                warnings.simplefilter("error")  # a damaged size may look like a decompression bomb
                 try:
                     assert load_grey(path).dtype == np.uint8
                 except ImageError as error:
@@ -242,7 +242,7 @@ def test_a_file_that_may_not_be_read(tmp_path, grey, monkeypatch):
 def test_a_small_file_that_unpacks_to_gigabytes(tmp_path, side):
     path = grey_png(tmp_path / "bomb.png", side, side, 8, bytes(1000))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's own, before the error
+        warnings.simplefilter("error")
         refused(path, "Scale it down")
 
 
@@ -321,3 +321,103 @@ def test_extreme_shapes_and_wrong_arrays():
     for wrong in (np.zeros((4, 4)), np.zeros((3, 4, 4), np.uint8), np.zeros((0, 0), np.uint8), [[1]]):
         with pytest.raises(ImageError, match=r"expected uint8 \(H, W\)"):
             to_pixel_values(wrong, 32, 0.5, 0.5)
+
+
+@pytest.mark.parametrize("bits", [12, 16])
+def test_transparent_deep_grey_is_black(tmp_path, bits):
+    full = (1 << bits) - 1
+    deep = np.linspace(0, full, 40 * 60).reshape(40, 60).astype(np.uint16)
+    deep[:, :5] = 65535 if bits == 12 else 1234
+    loaded = load_grey(saved(tmp_path, Image.fromarray(deep), transparency=int(deep[0, 0])))
+    assert not loaded[:, :5].any()
+    np.testing.assert_allclose(loaded[:, 5:], deep[:, 5:] / full * 255, atol=0.5001)
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "MPO"])
+def test_an_animation_or_several_pictures_give_the_first(tmp_path, grey, file_format):
+    frames = [Image.fromarray(frame).convert("RGB") for frame in (grey, grey[::-1], grey // 2)]
+    path = saved(tmp_path, frames[0], "picture", format=file_format, save_all=True, append_images=frames[1:])
+    assert np.abs(load_grey(path).astype(int) - grey).mean() < 3
+
+
+def test_pictures_of_other_formats_are_named(tmp_path, grey):
+    for name, image in (("TIFF", Image.fromarray(grey.astype(np.float32))), ("BMP", Image.fromarray(grey))):
+        refused(saved(tmp_path, image, "picture.png", format=name), f"found a {name} picture")
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "JPEG"])
+@pytest.mark.parametrize(
+    "tag, turned",
+    [
+        (b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0", True),
+        (b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\0\0\0\0\0\0\0", False),  # 0: unknown
+        (b"Exif\0\0MM\0*\0\0\0\x08\0\x09\x01\x12", False),
+        (b"Exif\0\0MM\0*\xff\xff\xff\xff", False),
+        (b"Exif\0\0nothing of the kind", False),
+        (b"Exif\0\0", False),
+    ],
+)
+def test_a_damaged_orientation_tag_does_not_cost_the_picture(tmp_path, grey, file_format, tag, turned):
+    path = saved(tmp_path, Image.fromarray(grey), "picture", format=file_format, exif=tag)
+    notes: list[str] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loaded = load_grey(path, notes)
+    expected = np.rot90(grey, -1) if turned else grey
+    assert loaded.shape == expected.shape and np.abs(loaded.astype(int) - expected).mean() < 3
+    assert all("orientation" in note for note in notes) and (not turned or not notes)
+
+
+def test_paths_that_no_system_knows(tmp_path):
+    refused(tmp_path / ("x" * 5000))
+    refused(tmp_path / "a\0b")
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, AssertionError, ZeroDivisionError, RecursionError, OverflowError])
+def test_whatever_the_decoder_raises_is_the_one_error(tmp_path, grey, monkeypatch, kind):
+    def fails(self):
+        raise kind("of its own")
+
+    path = saved(tmp_path, Image.fromarray(grey))
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", fails)
+    refused(path, "of its own", "cannot be read to its end")
+
+
+def test_too_little_memory_is_told(tmp_path, grey, monkeypatch):
+    def fails(self):
+        raise MemoryError
+
+    path = saved(tmp_path, Image.fromarray(grey))
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", fails)
+    with pytest.raises(ImageError, match="not enough memory"):
+        load_grey(path)
+
+
+def test_damaged_pictures_of_every_kind_give_grey_or_the_one_error_and_no_warning(tmp_path, grey, capfd):
+    rng = np.random.default_rng(3)
+    exif = Image.Exif()
+    exif[0x0112], exif[0x011A] = 6, 72.0
+    contents = []
+    for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK"):
+        for file_format in ("PNG", "JPEG"):
+            if (mode in ("1", "LA", "P", "RGBA") and file_format == "JPEG") or (mode, file_format) == ("CMYK", "PNG"):
+                continue
+            buffer = io.BytesIO()
+            Image.fromarray(grey).convert("RGB").convert(mode).save(buffer, file_format, exif=exif)
+            contents.append(buffer.getvalue())
+    path = tmp_path / "damaged"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for whole in contents:
+            for _ in range(60):
+                content = bytearray(whole)
+                for position in rng.integers(2, min(len(content), 200), 3):
+                    content[position] = rng.integers(0, 256)
+                path.write_bytes(content)
+                notes: list[str] = []
+                try:
+                    loaded = load_grey(path, notes)
+                    assert loaded.dtype == np.uint8 and loaded.ndim == 2
+                except ImageError as error:
+                    assert str(path) in str(error)
+    assert capfd.readouterr() == ("", "")
