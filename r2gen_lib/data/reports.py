@@ -24,16 +24,17 @@ MARK = "XXXX"
 
 #: What programs write where there is no value, in lower case: ``str()`` of a NaN or a None, spreadsheets, databases.
 NO_VALUES = frozenset(
-    "nan -nan <nan> na <na> n/a #n/a #na n.a. nat <nat> none <none> null <null> nil undefined - -- --- – —".split()
+    "nan -nan <nan> na <na> n/a #n/a #na n.a. nat <nat> none <none> null <null> nil undefined - -- --- – — "
+    "#name? #value! #ref! #num! #null! #div/0!".split()
 )
-_NO_VALUE = r"(?:nan|nat|none|null|nil|undefined|n[/.]?a)(?![^\W_])"
+_NO_VALUE = (
+    r"(?:(?:nan|nat|none|null|nil|undefined|n(?:[ \t]*/[ \t]*|\.)?a)(?![^\W_])|#(?:name|value|ref|num|div/0)[?!])"
+)
 _HEADING = r"(?:(?:clinical )?(?:findings?|impressions?|indications?|history|information)|comparisons?|techniques?|exam"
-_HEADING += r"|examination|report|conclusions?|recommendations?)[ \t]*:"
+_HEADING += r"|examination|report|conclusions?|recommendations?)[ \t]*[:=–-]"
 _NOTHING_SAID = re.compile(rf"[\W_]*(?:(?:{_HEADING}|{_NO_VALUE})[\W_]*)*", re.IGNORECASE)
-_LOST = ("nan", "null", "nat", "<na>", "#n/a")
-_VALUE_LOST = re.compile(
-    rf"(?<![^\W_])(?:nan|NaN|NAN|null|NULL|NaT)(?![^\W_])|<NA>|#N/A|{_HEADING}\s*(?:nan|null)(?![^\W_])", re.MULTILINE
-)
+_LOST = ("nan", "null", "nat", "<na>", "#n/a", "#name?")
+_VALUE_LOST = re.compile(r"(?<![^\W_])(?:nan|NaN|NAN|null|NULL|NaT)(?![^\W_])|<NA>|#N/A|#NAME\?")
 
 _MARK_WORD = re.compile(rf"[^\s.,;:()]*{MARK}[^\s.,;:()]*")
 _EMPTY_BRACKETS = re.compile(r"\(\s*\)")

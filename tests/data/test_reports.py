@@ -101,7 +101,19 @@ def test_what_stands_for_a_missing_value_says_nothing(text):
 
 @pytest.mark.parametrize(
     "text",
-    ["nan nan", "nan. None", "Indication:nan", "Findings: nan\nImpression: NaN", "FINDINGS:", "Clinical history: <NA>"],
+    [
+        "nan nan",
+        "nan. None",
+        "Indication:nan",
+        "Findings: nan\nImpression: NaN",
+        "FINDINGS:",
+        "Findings - nan",
+        "[nan, None]",
+        "#NAME?",
+        "n / a",
+        "#DIV/0!",
+        "Clinical history: <NA>",
+    ],
 )
 def test_several_missing_values_and_headings_without_text_say_nothing(text):
     assert says_nothing(text)
