@@ -36,7 +36,7 @@ WARNINGS: Mapping[str, str] = MappingProxyType(
         "long_reports": "Their ends are never learnt nor generated: raise optim.max_report_tokens, or accept it.",
         "blank_pictures": "They show nothing: look at how they were converted.",
         "faint_pictures": "They show next to nothing: look at the bits and the window they were converted with.",
-        "noise_pictures": "They show nothing: see whether their bytes were read in another format, and convert them again.",
+        "noise_pictures": "They show nothing: see whether their bytes were read in a wrong format; convert them again.",
         "odd_shapes": "No radiograph is so small or so narrow: look at what these files are.",
         "fallback_pictures": "Their files do not say clearly how to show them: look at some before you train on them.",
         "duplicate_pictures": "One picture with several reports, or twice in a study: keep one if it is a mistake.",
