@@ -25,6 +25,7 @@ from r2gen_lib import (
     exercises_command,
     labels_command,
     ledger_command,
+    score_command,
     train_command,
     website,
 )
@@ -204,6 +205,7 @@ _COMMANDS = (
         "write reports for a split; score them beside their controls",
         evaluate_command.options,
     ),
+    ("score", score_command.run, "score generated reports of a file beside their controls", score_command.options),
     ("compare", compare_command.run, "compare two evaluated runs, study by study", compare_command.options),
     (
         "counterfactual",

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 
 import pandas as pd
 
@@ -81,6 +82,7 @@ def score_systems(
     *,
     search_constants: bool = True,
     further: Sequence[FurtherScores] = (),
+    language_metrics: bool = True,
     tokenizer: str = "ptb",
     resamples: int = RESAMPLES,
     confidence: float = CONFIDENCE,
@@ -96,6 +98,7 @@ def score_systems(
         search_constants: for each score the constant report that is best by it (``best_constant_reports``); else one,
             the best by BLEU-4 (``constant_report``), for all.
         further: gives scores beside the language metrics.
+        language_metrics: False leaves these out (they need Java); then ``further`` must give some.
         tokenizer: one of ``language.TOKENIZERS``.
         resamples, confidence, seed: of the bootstrap over studies (``statistics.bootstrap_scores``).
         timeout: seconds that each Java program may take for one system.
@@ -113,15 +116,18 @@ def score_systems(
     """
     for texts in systems.values():
         check_pairs(references, texts)
-    with LanguageScorer(timeout, tokenizer) as scorer:
+    with LanguageScorer(timeout, tokenizer) if language_metrics else nullcontext() as scorer:
 
         def score(truth: Mapping[str, str], guess: Mapping[str, str]) -> list[StudyScore]:
-            return [*scorer.study_scores(truth, guess), *(one for more in further for one in more(truth, guess))]
+            language = scorer.study_scores(truth, guess) if scorer else []
+            return [*language, *(one for more in further for one in more(truth, guess))]
 
         scores = {name: score(references, texts) for name, texts in systems.items()}
         names = [one.name for one in next(iter(scores.values()))]
         if search_constants:
-            constants = best_constant_reports(train_reports, score, seed)
+            constants = {
+                name: text for name, text in best_constant_reports(train_reports, score, seed).items() if name in names
+            }
         else:
             constants = dict.fromkeys(names, constant_report(train_reports))
         scores[CONSTANT] = _constant_scores(references, constants, names, score)
@@ -133,8 +139,9 @@ def score_systems(
     frame = frame.join(_counted({**systems, **one_report})).join(_intervals(tables, names))
     interval = f"{confidence:.0%} percentile bootstrap over {len(references):,} studies, {resamples:,} resamples"
     frame.attrs.update({"constant reports": constants, "scores": names, "interval": interval})
-    rouge = next(one for one in scores[order[0]] if one.name == "ROUGE_L")  # a mean, so each study has its own
-    frame.attrs["ROUGE_L of each"] = dict(zip(references, rouge.statistics[:, 0].tolist(), strict=True))
+    for rouge in scores[order[0]]:
+        if rouge.name == "ROUGE_L":  # a mean, so each study has its own
+            frame.attrs["ROUGE_L of each"] = dict(zip(references, rouge.statistics[:, 0].tolist(), strict=True))
     return frame.rename_axis(index=None, columns=None)
 
 
