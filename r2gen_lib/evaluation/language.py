@@ -24,7 +24,7 @@ from pycocoevalcap.tokenizer import ptbtokenizer as coco_tokenizer
 
 from r2gen_lib.errors import DataError, JavaError
 from r2gen_lib.evaluation.corpus_scores import bleu_scores, meteor_score
-from r2gen_lib.evaluation.java import JavaProgram
+from r2gen_lib.evaluation.java import JavaProgram, half_a_character
 from r2gen_lib.evaluation.statistics import StudyScore, mean_score
 
 #: The names of the scores, in the order papers print them.
@@ -56,10 +56,12 @@ def score_reports(
         sets of studies.
 
     Raises:
-        DataError: the ids differ, there are none, a reference is empty, or an unknown tokenizer.
+        DataError: the ids differ, there are none, a reference is empty, a text is none or holds half a character, or an
+            unknown tokenizer.
         JavaError: no Java, or it stopped, or it took longer than ``timeout``.
     """
     check_pairs(references, hypotheses)
+    _check_texts(references, hypotheses)
     empty = [i for i in references if not hypotheses[i].strip()]
     if empty:
         warnings.warn(
@@ -131,6 +133,7 @@ class LanguageScorer:
     ) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
         """References and hypotheses as the metrics want them: id -> [tokens joined by blanks]."""
         check_pairs(references, hypotheses)
+        _check_texts(references, hypotheses)
         texts = list(dict.fromkeys([*references.values(), *(hypotheses[i] for i in references)]))
         if self.tokenizer == "ptb":
             known = dict(zip(texts, tokenize(texts, self.timeout), strict=True))
@@ -171,8 +174,12 @@ def _meteor_statistics(
     """METEOR's statistics of each pair, by the line protocol of its ``-stdio`` mode."""
     lines = []
     for i in truth:
-        program.write(_meteor_line("SCORE", *truth[i], guess[i][0]))
-        lines.append(program.read_line())
+        try:
+            program.write(_meteor_line("SCORE", *truth[i], guess[i][0]))
+            lines.append(program.read_line())
+        except JavaError as error:
+            words = " and ".join(f"{len(text.split()):,}" for text in (truth[i][0], guess[i][0]))
+            raise JavaError(f"study {i}, whose reference and hypothesis have {words} words: {error}") from error
     return lines
 
 
@@ -208,8 +215,11 @@ def tokenize(texts: Sequence[str], timeout: float = 300) -> list[str]:
         timeout: seconds the program may take.
 
     Raises:
+        DataError: one is no text or holds half a character.
         JavaError: no Java, it stopped, or it took too long.
     """
+    for n, text in enumerate(texts):
+        _check_text(f"texts[{n}]", text)
     lines = [" ".join(text.replace("\0", " ").split()) for text in texts]
     arguments = [
         "-cp", coco_tokenizer.STANFORD_CORENLP_3_4_1_JAR, "edu.stanford.nlp.process.PTBTokenizer",
@@ -243,6 +253,27 @@ def check_pairs(references: Mapping[str, str], hypotheses: Mapping[str, str]) ->
         )
     if not references:
         raise DataError("references: found no study, expected at least one. There is nothing to score.")
+
+
+def _check_texts(references: Mapping[str, str], hypotheses: Mapping[str, str]) -> None:
+    """See that both sides are texts that can be written as UTF-8, before the work rather than in a Java program.
+
+    Raises:
+        DataError: one is not; the message names the study.
+    """
+    for i in references:
+        _check_text(f"references: study {i}", references[i])
+        _check_text(f"hypotheses: study {i}", hypotheses[i])
+
+
+def _check_text(where: str, text: object) -> None:
+    if not isinstance(text, str):
+        raise DataError(
+            f"{where}: found {type(text).__name__} ({text!r}), expected text. An empty cell of a table is read as nan: "
+            "give '' for a report without a word."
+        )
+    if problem := half_a_character(text):
+        raise DataError(f"{where}: {problem}")
 
 
 def _check_words(truth: Mapping[str, list[str]]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from r2gen_lib.errors import JavaError
+from r2gen_lib.errors import DataError, JavaError
 from r2gen_lib.evaluation import java
 from r2gen_lib.evaluation.java import JavaProgram, find_java
 from r2gen_lib.evaluation.language import LanguageScorer, start_meteor, tokenize
@@ -130,6 +130,37 @@ def test_a_program_that_dies_is_one_error_with_its_last_words(stand_in, tmp_path
     with JavaProgram("PTB tokenizer", [], tmp_path) as program, program.time_limit(30):
         with pytest.raises(JavaError, match="Could not reserve enough space"):
             program.finish("text\n" * 100_000)
+
+
+@posix_only
+@pytest.mark.parametrize(
+    "body, advice",
+    [
+        ("echo 'Could not reserve enough space for object heap' >&2; exit 1", "METEOR wants 2 GB of memory"),
+        ("echo 'insufficient memory for the Java Runtime' >&2; exit 1", "METEOR wants 2 GB of memory"),
+        ("echo 'java.lang.OutOfMemoryError: Java heap space' >&2; exit 1", "A text is too long for it"),
+        ("kill -9 $$", "It was killed, by another program or because memory ran out"),
+        ("exit 0", "Try another Java"),
+        ("echo 'java.lang.NullPointerException' >&2; exit 1", "Try another Java"),
+    ],
+)
+def test_memory_is_named_where_it_was_short_and_nowhere_else(stand_in, tmp_path, body, advice):
+    stand_in(body)
+    with JavaProgram("METEOR", [], tmp_path) as program, program.time_limit(30):
+        with pytest.raises(JavaError, match="METEOR: the Java program") as caught:
+            program.read_line()
+    assert advice in str(caught.value)
+    assert ("2 GB" in str(caught.value)) == ("memory" in advice)
+
+
+@posix_only
+def test_half_a_character_is_not_sent_and_the_program_still_answers(stand_in, tmp_path):
+    stand_in('while read line; do echo "got $line"; done')
+    with JavaProgram("METEOR", [], tmp_path) as program, program.time_limit(30):
+        with pytest.raises(DataError, match=r"METEOR: found half a character \(U\+D83D.* at place 4"):
+            program.write("SCOR\ud83d\n")
+        program.write("SCORE\n")
+        assert program.read_line() == "got SCORE"
 
 
 @posix_only

@@ -13,7 +13,7 @@ from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
 from r2gen_lib.data.openi import load_openi_reports
 from r2gen_lib.errors import DataError, JavaError
 from r2gen_lib.evaluation.java import find_java
-from r2gen_lib.evaluation.language import METRICS, LanguageScorer, score_reports, start_meteor, tokenize
+from r2gen_lib.evaluation.language import METRICS, TOKENIZERS, LanguageScorer, score_reports, start_meteor, tokenize
 
 REFERENCES = {
     "a": "The heart is mildly enlarged. There is a small left pleural effusion.",
@@ -108,6 +108,61 @@ def test_any_printable_character_keeps_its_line(scorer):
     assert len(tokenize(texts)) == len(texts)
 
 
+@pytest.mark.parametrize("half", ["\ud83d", "\ude00", "\ude00\ud83d", "\udfff"])
+@pytest.mark.parametrize("tokenizer", TOKENIZERS)
+def test_half_a_character_is_one_error_that_names_the_study_and_starts_nothing(half, tokenizer, no_java_starts):
+    text = f"The heart {half} is large."
+    words = rf"study b: found half a character \(U\+{ord(half[0]):04X}.*at place 10 of the text, in 'The heart .*Mend"
+    with pytest.raises(DataError, match=f"references: {words}"):
+        score_reports({**REFERENCES, "b": text}, HYPOTHESES, tokenizer=tokenizer)
+    with LanguageScorer(tokenizer=tokenizer) as own:
+        for score in (own.score, own.score_each, own.study_scores):
+            with pytest.raises(DataError, match=f"hypotheses: {words}"):
+                score(REFERENCES, {**HYPOTHESES, "b": text})
+    with pytest.raises(DataError, match=r"texts\[1\]: found half a character"):
+        tokenize(["heart", text])
+
+
+@pytest.fixture
+def no_java_starts(monkeypatch):
+    monkeypatch.setattr("r2gen_lib.evaluation.language.JavaProgram", None)
+
+
+@pytest.mark.parametrize("nothing", [None, float("nan"), 3])
+def test_what_is_no_text_is_one_error_that_names_the_study(nothing, no_java_starts):
+    with pytest.raises(DataError, match=rf"hypotheses: study b: found {type(nothing).__name__} .* expected text"):
+        score_reports(REFERENCES, {**HYPOTHESES, "b": nothing})
+    with pytest.raises(DataError, match="references: study b: found"):
+        score_reports({**REFERENCES, "b": nothing}, HYPOTHESES)
+
+
+ODD = [
+    *map(chr, [*range(32), *range(127, 161), 0xAD, 0x200B, 0x2028, 0x2029, 0x202E, 0xFEFF, 0xFFFD, 0xFFFE, 0xFFFF]),
+    "|", "||", "|||", "||||", "|||||", " ||| ", "😀", "\U0010ffff", "𝔸", "e" + "\u0301" * 300, "\r\n", "SCORE", "EVAL",
+    "EXIT", "%s %n", "\\n", "<unk>", "&#10;", "-LRB-",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS)
+def test_no_odd_text_disturbs_the_score_of_another(tokenizer, scorer, plain_scorer):
+    """Each question to METEOR is a line: a text that broke it would shift the answers of all that follow."""
+    own = scorer if tokenizer == "ptb" else plain_scorer
+    good, other = "the heart is mildly enlarged", "no pneumothorax or pleural effusion is seen"
+    references, hypotheses = {}, {}
+    for n, odd in enumerate(ODD):
+        references |= {f"odd {n}": good, f"swapped {n}": f"{good} {odd} clear{odd}", f"good {n}": other}
+        hypotheses |= {f"odd {n}": f"{good} {odd} clear{odd}", f"swapped {n}": good, f"good {n}": other}
+    each = own.score_each(references, hypotheses)["METEOR"]
+    assert (each[[f"good {n}" for n in range(len(ODD))]] == each["good 0"]).all() and each["good 0"] > 0.99
+    assert (each > 0).all() and (each[[f"odd {n}" for n in range(len(ODD))]] < 1).all()
+
+
+@pytest.fixture
+def plain_scorer():
+    with LanguageScorer(tokenizer="none") as own:
+        yield own
+
+
 def test_an_empty_hypothesis_counts_as_an_empty_text_and_is_reported(scorer, shared_meteor):
     message = r"1 of 3 hypotheses are empty \(b\); they are scored as empty texts"
     with pytest.warns(UserWarning, match=message) as caught:
@@ -159,7 +214,7 @@ def test_a_meteor_that_was_killed_is_one_error_and_the_next_is_new():
     with LanguageScorer() as scorer:
         scorer._meteor = start_meteor()
         scorer._meteor._process.kill()
-        with pytest.raises(JavaError, match="METEOR: the Java program .* stopped"):
+        with pytest.raises(JavaError, match=r"study a, .* have 12 and 10 words: METEOR: the Java program .* stopped"):
             scorer.score(REFERENCES, HYPOTHESES)
         assert scorer._meteor is None
 
