@@ -28,13 +28,12 @@ def simulate(args: argparse.Namespace) -> int:
     if args.coverage:
         return _coverage(args)
     from r2gen_lib import load_studies
-    from r2gen_lib.simulation.batch import picture_path, render_pictures
+    from r2gen_lib.simulation.batch import picture_folder, render_pictures
 
     studies = [study for study in load_studies("openi_sim") if args.split in (None, study.split)][: args.limit]
     views = dict.fromkeys(args.view or ["frontal", "lateral"])
     drawn = render_pictures(studies, None if len(views) == 2 else next(iter(views)), args.workers)
-    folder = picture_path("", "frontal").parent
-    print(f"{len(views) * len(studies)} simulated radiographs in {folder}, {drawn} of them drawn now")
+    print(f"{len(views) * len(studies)} simulated radiographs in {picture_folder()}, {drawn} of them drawn now")
     return 0
 
 

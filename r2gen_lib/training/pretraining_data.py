@@ -15,7 +15,7 @@ import numpy as np
 
 from r2gen_lib.data.openi import load_openi_reports
 from r2gen_lib.files import atomic_write, cache_dir
-from r2gen_lib.simulation.batch import parallel
+from r2gen_lib.simulation.batch import key_of, parallel
 from r2gen_lib.simulation.codes import findings_from_mesh
 from r2gen_lib.simulation.findings import FINDING_NAMES, MIDLINE, Finding
 from r2gen_lib.simulation.simulate import VERSION, seed_of, simulate
@@ -76,30 +76,37 @@ def drawn_anew(name: str, rng: np.random.Generator) -> Finding:
 def token_pictures(count: int, seed: int, split: str = "train", workers: int | None = None) -> TokenPictures:
     """``count`` pictures with token labels; drawn once, in chunks kept in the cache, so a stopped call goes on.
 
+    A chunk is named by what is drawn in it: other codes or another way to draw findings never read an older one.
+
     Args:
         split: "train" or "held-out"; the two share no patient.
     """
     from tqdm import tqdm
 
     folder = cache_dir("pretraining", f"v{VERSION}")
-    paths = {start: folder / f"{split}_seed{seed}_{start:06d}.npz" for start in range(0, count, CHUNK)}
-    jobs = [(path, split, start, seed) for start, path in paths.items() if not path.exists()]
+    chunks = {}
+    for start in range(0, count, CHUNK):
+        patients = [_patient(f"{split}-{index}", seed) for index in range(start, start + CHUNK)]
+        name = f"{split}_seed{seed}_{start:06d}_{key_of(seed, MASK, FINDING_NAMES, patients)}.npz"
+        chunks[folder / name] = patients
+    jobs = [(path, patients, seed) for path, patients in chunks.items() if not path.exists()]
     drawn = parallel(_draw_chunk, jobs, workers if len(jobs) > 1 else 1, chunk=1)
     for _ in tqdm(drawn, total=len(jobs), desc=f"simulating {split} pictures", unit=f"x{CHUNK}", disable=not jobs):
         pass
-    chunks = [np.load(path) for path in paths.values()]
-    pictures = np.concatenate([chunk["pictures"] for chunk in chunks])[:count]
-    return TokenPictures(pictures, np.concatenate([chunk["labels"] for chunk in chunks])[:count])
+    loaded = [np.load(path) for path in chunks]
+    pictures = np.concatenate([chunk["pictures"] for chunk in loaded])[:count]
+    return TokenPictures(pictures, np.concatenate([chunk["labels"] for chunk in loaded])[:count])
 
 
-def _draw_chunk(job: tuple[Path, str, int, int]) -> None:
-    path, split, start, seed = job
-    drawn = [_draw(f"{split}-{index}", seed) for index in range(start, start + CHUNK)]
+def _patient(name: str, seed: int) -> tuple[str, tuple[Finding, ...]]:
+    """A patient's id, and what is drawn into that chest."""
+    study_id = f"pretrain-{name}"
+    return study_id, random_findings(np.random.default_rng(seed_of(study_id, seed, "findings")))
+
+
+def _draw_chunk(job: tuple[Path, list[tuple[str, tuple[Finding, ...]]], int]) -> None:
+    path, patients, seed = job
+    drawn = [simulate(study_id, findings, "frontal", seed, truth_size=MASK) for study_id, findings in patients]
+    pictures, labels = np.stack([d.picture for d in drawn]), np.stack([d.token_labels() for d in drawn])
     with atomic_write(path) as temporary, open(temporary, "wb") as stream:
-        np.savez_compressed(stream, pictures=np.stack([d[0] for d in drawn]), labels=np.stack([d[1] for d in drawn]))
-
-
-def _draw(patient: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    findings = random_findings(np.random.default_rng(seed_of(f"pretrain-{patient}", seed, "findings")))
-    simulated = simulate(f"pretrain-{patient}", findings, "frontal", seed, truth_size=MASK)
-    return simulated.picture, simulated.token_labels()
+        np.savez_compressed(stream, pictures=pictures, labels=labels)

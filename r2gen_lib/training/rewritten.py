@@ -73,6 +73,7 @@ def _rewritten(study: Study, names: Sequence[str], rng: np.random.Generator) -> 
     names = rng.choice(names, size=rng.choice([1, 2, 3], p=[0.5, 0.35, 0.15]), replace=False)
     findings = tuple(drawn_anew(str(name), rng) for name in names)
     report = rewrite(study.report, findings, rng)
+    # a patient of its own: build and pose follow from the id, and two may be made of one study and the same findings
     digest = hashlib.sha256(repr((study.id, findings, report)).encode()).hexdigest()[:12]
     name = f"{study.id}-rewritten-{digest}"
     pictures = simulated_pictures(name, findings)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -187,7 +189,7 @@ def test_token_labels_put_a_finding_under_the_tokens_it_touches():
 
 def test_a_cached_picture_is_read_back_and_a_damaged_one_drawn_again(tmp_path):
     first = batch.cached_picture("patient", (), "frontal", SEED, tmp_path)
-    path = batch.picture_path("patient", "frontal", SEED, tmp_path)
+    path = batch.picture_path("patient", (), "frontal", SEED, tmp_path)
     assert path.exists()
     assert np.array_equal(batch.cached_picture("patient", (), "frontal", SEED, tmp_path), first)
     path.write_bytes(path.read_bytes()[:500])
@@ -203,7 +205,52 @@ def test_both_views_are_drawn_and_what_is_there_is_kept(tmp_path, monkeypatch):
     assert batch.render_pictures(studies, None, progress=False) == 2
     assert batch.render_pictures(studies, progress=False) == 0
     expected = simulate(studies[1], view="lateral").picture
-    assert np.array_equal(batch.cached_picture("CXR1", (), "lateral"), expected)
+    files = sorted(path.stat().st_mtime_ns for path in tmp_path.rglob("*.png"))
+    assert np.array_equal(batch.cached_picture("CXR1", studies[1].findings, "lateral"), expected)
+    assert sorted(path.stat().st_mtime_ns for path in tmp_path.rglob("*.png")) == files  # read, not drawn
+
+
+def test_other_findings_are_another_picture_of_the_same_study(tmp_path):
+    nodule = Finding("Nodule", "left", severity=0.9)
+    asked = [(), (nodule,), (replace(nodule, severity=0.2),), (replace(nodule, zone="upper lobe"),), (nodule, nodule)]
+    first = [batch.cached_picture("patient", findings, folder=tmp_path) for findings in asked]
+    assert len({picture.tobytes() for picture in first}) == len(list(tmp_path.iterdir())) == len(asked)
+    for findings, picture in zip(asked, first, strict=True):
+        assert np.array_equal(batch.cached_picture("patient", findings, folder=tmp_path), picture)
+        assert np.array_equal(simulate("patient", findings, truth=False).picture, picture)
+
+
+def test_another_version_of_the_simulator_reads_no_older_picture(tmp_path, monkeypatch):
+    now = batch.picture_path("patient", (), folder=tmp_path)
+    monkeypatch.setattr(batch, "VERSION", batch.VERSION + 1)
+    assert batch.picture_path("patient", (), folder=tmp_path) != now
+
+
+def test_rendering_draws_a_study_whose_findings_changed(tmp_path, monkeypatch):
+    (tmp_path / "thorax").symlink_to(cache_dir("thorax"))
+    monkeypatch.setenv("R2GEN_CACHE", str(tmp_path))
+    study = Study("CXR1", "test", "report", findings=(Finding("Nodule", "left"),))
+    assert [batch.render_pictures([s], progress=False) for s in (study, study, replace(study, findings=()))] == [
+        1,
+        0,
+        1,
+    ]
+
+
+def test_an_id_may_hold_what_a_file_name_may_not(tmp_path):
+    names = ["p10/s5", "../up", "CXR1", "cxr1", "x" * 300, "é:?*"]
+    paths = [batch.picture_path(name, (), folder=tmp_path) for name in names]
+    assert {path.parent for path in paths} == {tmp_path} and len({path.name.lower() for path in paths}) == len(names)
+
+
+def test_a_process_that_ends_from_outside_is_an_error_and_no_endless_wait():
+    with pytest.raises(SimulationError, match="one of 2 processes was ended from outside"):
+        list(batch.parallel(os._exit, range(1, 9), 2, chunk=1))
+    assert not multiprocessing.active_children()
+
+
+def test_in_parallel_results_keep_their_order():
+    assert list(batch.parallel(abs, range(-6, 0), 2, chunk=2)) == [6, 5, 4, 3, 2, 1]
 
 
 def test_a_cache_that_cannot_be_written_is_one_clear_error(tmp_path, monkeypatch):
