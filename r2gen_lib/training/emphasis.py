@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import accumulate
-
 from transformers import PreTrainedTokenizerBase
 
 from r2gen_lib.errors import R2GenError
-from r2gen_lib.evaluation.clinical_rules import State, sentence_labels
+from r2gen_lib.evaluation.clinical_rules import State, located_labels
 
 
 def token_weights(tokenizer: PreTrainedTokenizerBase, report: str, finding_weight: float) -> list[float]:
@@ -28,15 +26,9 @@ def token_weights(tokenizer: PreTrainedTokenizerBase, report: str, finding_weigh
             f"OptimConfig.finding_weight: {type(tokenizer).__name__} does not say where its tokens stand. Load the "
             "language model's fast tokenizer, or leave finding_weight at 1."
         )
-    named: list[bool] = []  # of each letter, white space left out, whether it stands in such a sentence
-    for sentence, states in sentence_labels(report):
-        named += [any(state >= State.UNCERTAIN for state in states.values())] * _letters(sentence)
-    before = list(accumulate((not letter.isspace() for letter in report), initial=0))  # letters before each place
-    if before[-1] != len(named):  # the rules read some letter as two (NFKC): places don't agree
-        named = [False] * before[-1]
+    named = [False] * len(report)  # of each character, whether it stands in such a sentence; white space does not count
+    for start, end, states in located_labels(report):
+        if any(state >= State.UNCERTAIN for state in states.values()):
+            named[start:end] = [not character.isspace() for character in report[start:end]]
     places = tokenizer(report, add_special_tokens=False, return_offsets_mapping=True).offset_mapping
-    return [finding_weight if any(named[before[start] : before[end]]) else 1.0 for start, end in places]
-
-
-def _letters(text: str) -> int:
-    return sum(not letter.isspace() for letter in text)
+    return [finding_weight if any(named[start:end]) else 1.0 for start, end in places]

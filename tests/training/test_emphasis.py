@@ -53,8 +53,37 @@ def test_the_language_models_own_tokenizer_splits_words_and_blanks_otherwise(mon
     assert light.split() == "Heart size is normal. No pneumothorax.".split()
 
 
-def test_where_the_rules_read_other_letters_nothing_is_weighed():
-    assert weighed("left pleural e\ufb00usion .", tiny_language().tokenizer)[0] == ""  # the ligature ff
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "left pleural e\ufb00usion .",  # the ligature ff, as PDFs have it
+        "left pleural eﬀusion of ½ cm ²\u2075 \ufdfa .",  # one character that is three letters, one that is eighteen
+        "ｌｅｆｔ　ｐｌｅｕｒａｌ　ｅｆｆｕｓｉｏｎ .",  # full width
+        "left\u00a0pleural\u2003effusion .",  # blanks of other kinds
+        "\u00a8left\u00a8 pleural effusion .",
+        "a na\u0131\u0308ve re\u0301sume\u0301 shows left pleural effusion .",  # accents that stand alone
+        "\u1100\u1161\u11a8 \uac01 left pleural effusion .",  # Hangul, which NFKC puts together
+    ],
+)
+@pytest.mark.parametrize(
+    "around",
+    [
+        "{}",
+        "the heart is normal in size . {} the lungs are clear .",
+        "\ufb01ne lungs .\n\n {}",
+        "normal\u2026 {} clear !",
+    ],
+)
+def test_where_the_rules_read_one_character_as_several_the_sentence_weighs_all_the_same(sentence, around):
+    report = around.format(sentence)
+    tokenizer = tiny_language().tokenizer
+    places = tokenizer(report, add_special_tokens=False, return_offsets_mapping=True).offset_mapping
+    weights = token_weights(tokenizer, report, 3.0)
+    begin = report.index(sentence)
+    inside = [begin <= start and end <= begin + len(sentence) for start, end in places]
+    dots = [report[start:end] == "." for start, end in places]
+    for weight, within, dot, place in zip(weights, inside, dots, places, strict=True):
+        assert dot or (weight == 3.0) == within, report[slice(*place)]
 
 
 def test_a_tokenizer_that_does_not_say_where_tokens_stand_is_refused():
