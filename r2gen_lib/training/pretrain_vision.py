@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,14 +20,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from r2gen_lib.assets import asset, repository_data
-from r2gen_lib.config import PRESETS
+from r2gen_lib.config import PRESETS, VisionConfig
+from r2gen_lib.data.images import normalise
 from r2gen_lib.errors import AssetError
 from r2gen_lib.files import atomic_write
 from r2gen_lib.model.checkpoint import load_strictly, read_tensors
 from r2gen_lib.model.language import choose_dtype
+from r2gen_lib.model.r2gengpt import default_device
 from r2gen_lib.model.vision import make_timm
 from r2gen_lib.simulation.findings import FINDING_NAMES
 from r2gen_lib.training.pretraining_data import TokenPictures, token_pictures
+
+PRESET = "laptop"  # whose encoder this is
 
 
 @dataclass(frozen=True)
@@ -53,12 +58,31 @@ def _finding_head(width: int) -> nn.Linear:
 
 
 class TokenClassifier(nn.Module):
-    """A backbone with a 7 x 7 feature map and one linear layer that says which findings lie under each token."""
+    """A backbone with a 7 x 7 feature map and one linear layer that says which findings lie under each token.
 
-    def __init__(self, backbone: nn.Module, width: int) -> None:
+    Args:
+        backbone: (B, 3, S, S) -> (B, N, D_v).
+        width: ``D_v``.
+        mean: the pixel normalisation that the backbone's preset asks for, one number a channel.
+        std: as ``mean``.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        width: int,
+        mean: Sequence[float] = VisionConfig.mean,
+        std: Sequence[float] = VisionConfig.std,
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = _finding_head(width)
+        self.mean, self.std = tuple(mean), tuple(std)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.head.weight.device
 
     def forward(self, pixels: Float[Tensor, "B 3 S S"]) -> tuple[Float[Tensor, "B N D"], Float[Tensor, "B N F"]]:
         tokens = self.backbone(pixels)
@@ -68,7 +92,7 @@ class TokenClassifier(nn.Module):
 class SwinBackbone(nn.Module):
     """The preset's Swin: (B, 3, 224, 224) -> (B, 49, D_v)."""
 
-    def __init__(self, preset: str = "laptop") -> None:
+    def __init__(self, preset: str = PRESET) -> None:
         super().__init__()
         self.swin = make_timm(PRESETS[preset].vision)
 
@@ -96,9 +120,9 @@ def put_imagenet_stem(swin: nn.Module) -> None:
 
 def new_eye() -> TokenClassifier:
     """The laptop preset's encoder before any radiograph: ImageNet's weights in its stem, random ones behind it."""
-    backbone = SwinBackbone()
+    backbone, vision = SwinBackbone(), PRESETS[PRESET].vision
     put_imagenet_stem(backbone.swin)
-    return TokenClassifier(backbone, backbone.swin.num_features)
+    return TokenClassifier(backbone, backbone.swin.num_features, vision.mean, vision.std)
 
 
 def shipped_eye() -> TokenClassifier:
@@ -107,8 +131,8 @@ def shipped_eye() -> TokenClassifier:
     Raises:
         AssetError: the files are missing.
     """
-    backbone = SwinBackbone()
-    model = TokenClassifier(backbone, backbone.swin.num_features)
+    backbone, vision = SwinBackbone(), PRESETS[PRESET].vision
+    model = TokenClassifier(backbone, backbone.swin.num_features, vision.mean, vision.std)
     load_strictly(backbone.swin, read_tensors(repository_data("weights/vision_laptop.safetensors")), "vision_laptop")
     load_strictly(model.head, read_tensors(repository_data("weights/vision_laptop_head.safetensors")), "token head")
     return model.eval()
@@ -119,19 +143,26 @@ def picture_logits(token_logits: Float[Tensor, "B N F"]) -> Float[Tensor, "B F"]
     return torch.logsumexp(2 * token_logits, dim=1) / 2
 
 
-def to_pixels(pictures: np.ndarray, generator: torch.Generator | None = None) -> Float[Tensor, "B 3 S S"]:
-    """uint8 (B, S, S) -> normalised pixels; with a generator also shifted by a few pixels and re-exposed."""
-    pixels = torch.from_numpy(pictures).float().div_(255).sub_(0.5).div_(0.5)[:, None]
+def to_pixels(
+    pictures: np.ndarray,
+    generator: torch.Generator | None = None,
+    mean: Sequence[float] = VisionConfig.mean,
+    std: Sequence[float] = VisionConfig.std,
+) -> Float[Tensor, "B 3 S S"]:
+    """uint8 (B, S, S) -> pixels as ``mean`` and ``std`` normalise them; with a generator also shifted by a few pixels
+    and re-exposed, within what black and white become."""
+    pixels = torch.from_numpy(np.stack([normalise(picture, mean, std) for picture in pictures]))
     if generator is not None:
-        count = len(pixels)
+        count, size = len(pixels), pixels.shape[-1]
         gain = 1 + 0.12 * torch.randn(count, 1, 1, 1, generator=generator)
-        offset = 0.08 * torch.randn(count, 1, 1, 1, generator=generator)
-        pixels = (pixels * gain + offset).clamp(-1, 1)
+        offset = 0.04 * torch.randn(count, 1, 1, 1, generator=generator)  # of the way from black to white
+        black, white = torch.from_numpy(normalise(np.array([[0, 255]], np.uint8), mean, std)).unbind(-1)
+        black, white = black[..., None], white[..., None]  # (3, 1, 1)
+        pixels = (pixels * gain + offset * (white - black)).clamp(black, white)
         shift = torch.randint(-8, 9, (2,), generator=generator).tolist()
         padded = F.pad(pixels, (8, 8, 8, 8), mode="replicate")
-        size = pixels.shape[-1]
         pixels = padded[:, :, 8 + shift[0] : 8 + shift[0] + size, 8 + shift[1] : 8 + shift[1] + size]
-    return pixels.expand(-1, 3, -1, -1)
+    return pixels
 
 
 class FindingLoss:
@@ -142,19 +173,23 @@ class FindingLoss:
         self.weight = torch.tensor(np.clip(np.sqrt((1 - share) / share), 1, 12), dtype=torch.float32)
 
     def __call__(self, logits: Tensor, labels: np.ndarray) -> Tensor:
-        token = torch.from_numpy(labels).float().flatten(2).transpose(1, 2)  # (B, 49, F)
-        by_token = F.binary_cross_entropy_with_logits(logits, token, pos_weight=self.weight)
+        token = torch.from_numpy(labels).float().flatten(2).transpose(1, 2).to(logits.device)  # (B, 49, F)
+        by_token = F.binary_cross_entropy_with_logits(logits, token, pos_weight=self.weight.to(logits.device))
         by_picture = F.binary_cross_entropy_with_logits(picture_logits(logits), token.amax(1))
         return by_token + 0.5 * by_picture
 
 
 def fit(model: TokenClassifier, data: TokenPictures, config: PretrainConfig, checkpoint: Path) -> list[dict]:
-    """Train; the state is saved after each epoch and a run that was stopped goes on from it. Returns a row an epoch."""
+    """Train where the model is; the state is saved after each epoch and a run that was stopped goes on from it.
+
+    Returns:
+        A row an epoch: its mean loss, and seconds.
+    """
     from tqdm import tqdm
 
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=0.05)
-    loss_of, half = FindingLoss(data), choose_dtype("auto")
+    loss_of, half = FindingLoss(data), choose_dtype("auto", model.device)
     steps = len(data) // config.batch_size
     total = max(config.epochs * steps, 1)
     history, first = _resume(checkpoint, model, optimizer)
@@ -166,13 +201,12 @@ def fit(model: TokenClassifier, data: TokenPictures, config: PretrainConfig, che
         bar = tqdm(range(steps), desc=f"epoch {epoch + 1}/{config.epochs}", mininterval=5)
         model.train()
         for step in bar:
-            done = epoch * steps + step
-            share = min((done + 1) / 100, 0.5 * (1 + np.cos(np.pi * done / total)) + 0.005)
             for group in optimizer.param_groups:
-                group["lr"] = config.learning_rate * share
+                group["lr"] = config.learning_rate * _share_of_rate(epoch * steps + step, total)
             index = np.sort(order[step * config.batch_size : (step + 1) * config.batch_size])
-            with torch.autocast("cpu", half, enabled=half != torch.float32):
-                logits = model(to_pixels(data.pictures[index], generator))[1]
+            pixels = to_pixels(data.pictures[index], generator, model.mean, model.std).to(model.device)
+            with torch.autocast(model.device.type, half, enabled=half != torch.float32):
+                logits = model(pixels)[1]
             loss = loss_of(logits.float(), data.labels[index])
             optimizer.zero_grad()
             loss.backward()
@@ -185,12 +219,26 @@ def fit(model: TokenClassifier, data: TokenPictures, config: PretrainConfig, che
     return history
 
 
+def _share_of_rate(step: int, total: int) -> float:
+    """Share of the learning rate at ``step``: 100 steps of warm-up under one cosine over all ``total`` steps.
+
+    Not ``schedule.rate_at``, whose cosine starts where the warm-up ends: the shipped weights, their curve and their
+    AUROC were made with this one.
+    """
+    return min((step + 1) / 100, 0.5 * (1 + np.cos(np.pi * step / total)) + 0.005)
+
+
 @torch.no_grad()
 def predict(model: TokenClassifier, pictures: np.ndarray, batch_size: int = 32) -> tuple[Tensor, Tensor]:
-    """Tokens fp16 (n, 49, D) and logits (n, 49, F) of pictures as they are."""
+    """Tokens fp16 (n, 49, D) and logits (n, 49, F) of pictures as they are, on the CPU wherever the model is."""
     model.eval()
-    pairs = [model(to_pixels(pictures[i : i + batch_size])) for i in range(0, len(pictures), batch_size)]
-    return torch.cat([tokens.half() for tokens, _ in pairs]), torch.cat([logits for _, logits in pairs])
+    tokens, logits = [], []
+    for start in range(0, len(pictures), batch_size):
+        pixels = to_pixels(pictures[start : start + batch_size], mean=model.mean, std=model.std)
+        found = model(pixels.to(model.device))
+        tokens.append(found[0].half().cpu())
+        logits.append(found[1].cpu())
+    return torch.cat(tokens), torch.cat(logits)
 
 
 @torch.no_grad()
@@ -200,7 +248,7 @@ def standardise(model: TokenClassifier, pictures: np.ndarray) -> None:
     The encoder's last LayerNorm takes the change and the head its inverse. What all chests share is then not the
     loudest part of a token, and a mapper in front of the language model learns sooner from what differs.
     """
-    tokens = predict(model, pictures)[0].float()
+    tokens = predict(model, pictures)[0].float().to(model.device)
     mean, deviation = tokens.mean((0, 1)), tokens.std((0, 1))
     norm, head = model.backbone.swin.norm, model.head
     norm.weight.div_(deviation)
@@ -228,10 +276,20 @@ def auroc_table(logits: Tensor, labels: np.ndarray) -> list[dict]:
     return rows
 
 
-def pretrain(out: Path, config: PretrainConfig = PretrainConfig()) -> list[dict]:
+def pretrain(
+    out: Path, config: PretrainConfig = PretrainConfig(), device: str | torch.device | None = None
+) -> list[dict]:
     """Train the encoder; writes ``vision_laptop.safetensors`` (fp16), its token head, curve and AUROC into ``out``.
 
-    A run that was stopped goes on from its last whole epoch. Returns the AUROC table.
+    A run that was stopped goes on from its last whole epoch, on whichever device.
+
+    Args:
+        out: the folder, made if need be.
+        config: how long, and with what.
+        device: default: CUDA if there is one, else the CPU (which the shipped weights were made on).
+
+    Returns:
+        The AUROC table.
     """
     import pandas as pd
     from safetensors.torch import save_file
@@ -243,7 +301,7 @@ def pretrain(out: Path, config: PretrainConfig = PretrainConfig()) -> list[dict]
     model = new_eye()
     if config.start_from is not None:
         load_strictly(model.backbone.swin, read_tensors(Path(config.start_from)), config.start_from)
-    history = fit(model, data, config, out / "state.safetensors")
+    history = fit(model.to(device or default_device()), data, config, out / "state.safetensors")
     standardise(model, held_out.pictures)
     rows = auroc_table(predict(model, held_out.pictures)[1], held_out.labels)
     swin = {name: tensor.half().contiguous() for name, tensor in model.backbone.swin.state_dict().items()
@@ -284,5 +342,7 @@ def _resume(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> t
     load_strictly(model, own, str(path))
     for index, parameter in enumerate(p for p in model.parameters() if p.requires_grad):
         keys = ("step", "exp_avg", "exp_avg_sq")
-        optimizer.state[parameter] = {key: tensors[f"{key}/{index}"] for key in keys if f"{key}/{index}" in tensors}
+        found = {key: tensors[f"{key}/{index}"] for key in keys if f"{key}/{index}" in tensors}
+        # AdamW counts its steps on the CPU and keeps its means beside the weights
+        optimizer.state[parameter] = {k: t if k == "step" else t.to(parameter.device) for k, t in found.items()}
     return history, len(history)

@@ -10,11 +10,15 @@ import torch
 from safetensors.torch import load_file
 
 from r2gen_lib.assets import repository_data
+from r2gen_lib.config import PRESETS
+from r2gen_lib.data.images import to_pixel_values
 from r2gen_lib.simulation.findings import FINDING_NAMES, MIDLINE, Finding
 from r2gen_lib.simulation.simulate import simulate
-from r2gen_lib.training import pretrain_vision
+from r2gen_lib.training import pretrain_vision, pretraining_data
 from r2gen_lib.training.pretrain_vision import (
+    FindingLoss,
     PretrainConfig,
+    TokenClassifier,
     auroc_table,
     new_eye,
     picture_logits,
@@ -24,7 +28,7 @@ from r2gen_lib.training.pretrain_vision import (
     standardise,
     to_pixels,
 )
-from r2gen_lib.training.pretraining_data import TokenPictures, coded_findings, random_findings
+from r2gen_lib.training.pretraining_data import TokenPictures, coded_findings, random_findings, token_pictures
 
 
 def blobs(count: int, seed: int) -> TokenPictures:
@@ -123,6 +127,74 @@ def test_augmentation_keeps_shape_and_range_and_without_a_generator_nothing_chan
     assert plain.shape == (3, 3, 224, 224) and torch.equal(plain, to_pixels(pictures))
     moved = to_pixels(pictures, torch.Generator().manual_seed(0))
     assert moved.shape == plain.shape and moved.abs().max() <= 1 and not torch.equal(moved, plain)
+
+
+IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+
+
+def test_pixels_are_what_the_preset_asks_for():
+    vision = PRESETS["laptop"].vision
+    for model in (shipped_eye(), new_eye()):
+        assert (model.mean, model.std) == (vision.mean, vision.std)
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 224, 224), dtype=np.uint8)
+    for norm in (IMAGENET, {"mean": vision.mean, "std": vision.std}):
+        expected = np.stack([to_pixel_values(picture, 224, **norm) for picture in pictures])
+        assert np.array_equal(to_pixels(pictures, **norm).numpy(), expected)
+        moved = to_pixels(pictures, torch.Generator().manual_seed(0), **norm)
+        black, white = (to_pixels(np.full((1, 2, 2), value, np.uint8), **norm)[0, :, :1, :1] for value in (0, 255))
+        assert (moved >= black).all() and (moved <= white).all()
+        assert (moved == black).any() and (moved == white).any()
+    same = (moved - to_pixels(pictures, torch.Generator().manual_seed(0))).abs().max()
+    assert same == 0  # the shipped weights were made so
+
+
+def test_a_model_is_shown_pixels_by_its_own_normalisation():
+    seen = []
+
+    class Backbone(torch.nn.Module):
+        def forward(self, pixels):
+            seen.append(pixels)
+            return pixels.mean((2, 3))[:, None, :].expand(-1, 49, -1)
+
+    pictures = blobs(2, 0).pictures
+    model = TokenClassifier(Backbone(), 3, **IMAGENET)
+    predict(model, pictures)
+    assert torch.equal(seen[0], to_pixels(pictures, **IMAGENET))
+
+
+def test_training_is_where_the_model_is_and_a_gpu_is_taken_by_default(small, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(pretrain_vision, "default_device", lambda: asked.append(1) or torch.device("cpu"))
+    pretrain(tmp_path / "a", replace(small, epochs=0), device="cpu")
+    assert not asked
+    pretrain(tmp_path / "b", replace(small, epochs=0))
+    assert asked
+    data = blobs(4, 0)
+    loss = FindingLoss(data)(torch.zeros(4, 49, len(FINDING_NAMES), device="meta"), data.labels)
+    assert loss.device.type == "meta"
+
+
+def test_a_chunk_is_named_by_what_is_drawn_in_it(empty_cache, monkeypatch):
+    """Other codes draw other findings: pictures and labels of the older ones must not be read again."""
+    monkeypatch.setattr(pretraining_data, "CHUNK", 2)
+    monkeypatch.setattr(pretraining_data, "coded_findings", dict)
+    drawn = []
+
+    class Drawn:
+        def __init__(self, study_id, findings):
+            drawn.append(study_id)
+            self.picture = np.full((224, 224), len(findings), np.uint8)
+
+        def token_labels(self):
+            return np.zeros((len(FINDING_NAMES), 7, 7), np.uint8)
+
+    monkeypatch.setattr(pretraining_data, "simulate", lambda study_id, findings, *_, **__: Drawn(study_id, findings))
+    first = token_pictures(4, 0, workers=1)
+    assert drawn == [f"pretrain-train-{n}" for n in range(4)]
+    again = token_pictures(3, 0, workers=1)
+    assert len(drawn) == 4 and np.array_equal(again.pictures, first.pictures[:3])
+    monkeypatch.setattr(pretraining_data, "random_findings", lambda rng: (Finding("Nodule", "left"),) * 9)
+    assert (token_pictures(4, 0, workers=1).pictures == 9).all() and len(drawn) == 8
 
 
 def test_auroc_is_one_for_a_seer_and_missing_where_nothing_is_there():
