@@ -28,7 +28,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from r2gen_lib.config import MODES, PRESETS
 from r2gen_lib.data.openi import load_openi_reports
 from r2gen_lib.data.study import by_split
-from r2gen_lib.model.alignment import IGNORE, Splice, report_ids, splice
+from r2gen_lib.model.alignment import IGNORE, Splice, splice
 from r2gen_lib.model.language import load_language
 from r2gen_lib.model.r2gengpt import R2GenGPT
 from r2gen_lib.model.reading import ReportReader
@@ -85,7 +85,7 @@ class Loop:
                 self.features = model.encode(pixels)
         visual = model.visual_tokens(None, self.features) if self.cached else model.visual_tokens(pixels)
         limit = LAPTOP.optim.max_report_tokens
-        ids = report_ids(model.tokenizer, reports, limit)
+        ids = model.report_ids(reports, limit)
         spliced = splice(model.embed, visual, model.prompt, ids)
         if not self.row.by_length:
             spliced = padded(spliced, limit - max(map(len, ids)))
@@ -128,8 +128,8 @@ def measure(names: list[str], mode: str, rounds: int, size: int) -> pd.DataFrame
     reports = [study.report for study in by_split(load_openi_reports(), "train")]
     loaded: dict = {}
     loops = {name: Loop(ROWS[name], mode, loaded) for name in names}
-    tokenizer = next(iter(loops.values())).model.tokenizer
-    lengths = [len(ids) for ids in report_ids(tokenizer, reports, LAPTOP.optim.max_report_tokens)]
+    model = next(iter(loops.values())).model
+    lengths = [len(ids) for ids in model.report_ids(reports, LAPTOP.optim.max_report_tokens)]
     grouped, plain = length_batches(lengths, size, 0, 0), cut(range(len(reports)), size)
     pixels = torch.randn(size, len(LAPTOP.vision.views), 3, *[LAPTOP.vision.image_size] * 2)
     table = pd.DataFrame(0.0, index=names, columns=["s/step", "TFLOP", "loss"])

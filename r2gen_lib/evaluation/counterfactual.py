@@ -27,6 +27,7 @@ from r2gen_lib.evaluation.counterfactual_cases import Case, covers
 from r2gen_lib.evaluation.counterfactual_pairs import CONTROL, Pair, Shot
 from r2gen_lib.evaluation.likelihood import log_odds
 from r2gen_lib.model.checkpoint import load_strictly, read_tensors
+from r2gen_lib.model.lora_names import name_without_lora
 from r2gen_lib.simulation.findings import FINDING_NAMES
 from r2gen_lib.training.feature_cache import picture_pixels
 from r2gen_lib.training.pretrain_vision import picture_logits
@@ -156,9 +157,25 @@ def eye_logits(model: R2GenGPT, features: Float[Tensor, "B N D_v"]) -> np.ndarra
 
 
 def eye_head(model: R2GenGPT) -> nn.Linear | None:
-    """The linear layer from a visual token to findings, on the CPU; None for another encoder than the laptop's."""
-    if model.preset.vision.weights != _EYE_WEIGHTS:
+    """The linear layer from a visual token to findings, on the CPU; None for another encoder than the laptop's.
+
+    What counts is what is in the encoder, not where its preset says that it comes from. What trains is left out: in
+    delta mode the LoRA, in deep mode all but the statistics of batch norms.
+    """
+    if not _is_laptops(model.vision):
         return None
     head = nn.Linear(model.vision.width, len(FINDING_NAMES))
     load_strictly(head, read_tensors(repository_data(_EYE_HEAD)), "token head")
     return head.requires_grad_(False)
+
+
+@torch.no_grad()
+def _is_laptops(encoder: nn.Module) -> bool:
+    """Whether what of the encoder does not train has the values of the encoder whose head is shipped."""
+    frozen = {name_without_lora(n): t for n, t in encoder.state_dict(keep_vars=True).items() if not t.requires_grad}
+    if not frozen:
+        return False
+    shipped = {f"swin.{name}": t for name, t in read_tensors(repository_data(_EYE_WEIGHTS)).items()}
+    return frozen.keys() <= shipped.keys() and all(
+        torch.equal(tensor.detach().float().cpu(), shipped[name].float()) for name, tensor in frozen.items()
+    )

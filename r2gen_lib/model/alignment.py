@@ -173,21 +173,42 @@ def _chat(tokenizer: PreTrainedTokenizerBase, prompt: PromptConfig, answered: bo
 def report_ids(
     tokenizer: PreTrainedTokenizerBase, reports: Sequence[str], max_tokens: int, end: int | None = None
 ) -> list[list[int]]:
-    """Token ids of each report and its end token, at most ``max_tokens``.
+    """Token ids of each report and its end token, at most ``max_tokens``. Of a model: ``R2GenGPT.report_ids``.
 
     A report that is cut keeps no end token: its end was not there to be learnt (the original does the same).
 
     Args:
-        end: the token that ends a report (``end_ids``); None: the tokenizer's end of sequence.
+        end: the token that ends a report, the first of ``end_ids``. It may be left out where there is but one: no chat
+            template ends an answer with another token than the tokenizer's end of sequence.
 
     Raises:
         DataError: a report is empty.
+        R2GenError: ``end`` is left out, and which token it is depends on the prompt, or there is none.
     """
+    if end is None:
+        end = _only_end(tokenizer)
     for row, report in enumerate(reports):
         if not report.strip():
             raise DataError(f"report {row} of the batch is empty: there is nothing to learn. Leave the study out.")
     ids = tokenizer(list(reports), add_special_tokens=False).input_ids
-    return [(row + [tokenizer.eos_token_id if end is None else end])[:max_tokens] for row in ids]
+    return [(row + [end])[:max_tokens] for row in ids]
+
+
+def _only_end(tokenizer: PreTrainedTokenizerBase) -> int:
+    """The token that ends a report whatever the prompt is."""
+    (end,) = end_ids(tokenizer, PromptConfig("", ""))
+    if tokenizer.chat_template:
+        try:
+            chat = end_ids(tokenizer, PromptConfig("", "", chat=True))[0]
+        except R2GenError:  # a template that cannot be used: no prompt of ours is made by it
+            return end
+        if chat != end:
+            raise R2GenError(
+                f"report_ids: end is left out, but an answer of the chat template of {tokenizer.name_or_path} ends "
+                f"with {tokenizer.decode([chat])!r} and a text with {tokenizer.eos_token!r}. Use "
+                "model.report_ids(reports), or give end=end_ids(tokenizer, preset.prompt)[0]."
+            )
+    return end
 
 
 def splice(

@@ -226,7 +226,8 @@ class R2GenGPT(nn.Module):
         """Training mode for what trains in this mode; everything frozen stays in eval mode."""
         super().train(mode)
         self.language.eval()
-        train_dropout(self.language, mode)
+        if self.preset.language_lora:  # an adapter that the model came with stays as it is
+            train_dropout(self.language, mode)
         set_training(self.vision, self.mode, mode, self.preset.optim.noisy_frozen_encoder)
         return self
 
@@ -274,7 +275,7 @@ class R2GenGPT(nn.Module):
         visual = self.visual_tokens(pixel_values, features)  # (B, M, D_lm)
         if len(reports) != visual.shape[0]:
             raise R2GenError(f"reports: found {len(reports)} for {visual.shape[0]} studies, expected one each.")
-        ids = report_ids(self.tokenizer, reports, self.preset.optim.max_report_tokens, self.ends[0])
+        ids = self.report_ids(reports)
         in_fp16 = self.embed.weight.dtype == torch.float16
         if in_fp16:
             visual = scale_gradient(visual, 1 / GRADIENT_SCALE)
@@ -333,6 +334,18 @@ class R2GenGPT(nn.Module):
             with torch.no_grad():
                 spliced = splice(self.embed, self.visual_tokens(pixel_values, features), self.prompt)
             yield from stream_report(self.language, self.tokenizer, spliced, settings, self.ends)
+
+    def report_ids(self, reports: Sequence[str], max_tokens: int | None = None) -> list[list[int]]:
+        """Token ids of each report and its end, as training has them.
+
+        Args:
+            max_tokens: ids of each at most; by default the preset's ``max_report_tokens``.
+
+        Raises:
+            DataError: a report is empty.
+        """
+        limit = self.preset.optim.max_report_tokens if max_tokens is None else max_tokens
+        return report_ids(self.tokenizer, reports, limit, self.ends[0])
 
     @contextmanager
     def _evaluating(self) -> Iterator[None]:

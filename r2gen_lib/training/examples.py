@@ -9,7 +9,6 @@ import torch
 from r2gen_lib.data.picture_cache import PictureCache
 from r2gen_lib.data.study import Study
 from r2gen_lib.errors import DataError
-from r2gen_lib.model.alignment import report_ids
 from r2gen_lib.model.r2gengpt import R2GenGPT
 from r2gen_lib.model.sharding import is_sharded
 from r2gen_lib.training.emphasis import token_weights
@@ -44,7 +43,7 @@ class Examples:
                 "Leave them out: there is nothing to learn from."
             )
         optim, reports = model.preset.optim, [study.report for study in self.studies]
-        ids = report_ids(model.tokenizer, reports, optim.max_report_tokens, model.ends[0])
+        ids = model.report_ids(reports)
         self.lengths = [len(row) for row in ids]
         self._weights: list[list[float]] | None = None  # all the same
         if finding_weight != 1:

@@ -86,7 +86,9 @@ def train(
     step, and the same call goes on from it.
 
     Args:
-        preset: the model's own, or one that differs in ``optim`` alone.
+        preset: the model's own, or one that differs in ``optim`` alone, and there not in ``layernorm_start``: the
+            model was made with it. The model goes on with what is given, ``max_report_tokens`` and the original's
+            habits included, and so it is written into the checkpoint.
         profile: how many studies and steps; by default the environment's.
         out_dir: results, and the state from which a killed run goes on when called again with ``resume``.
         seed: of the choice of studies, their order, and dropout.
@@ -99,7 +101,8 @@ def train(
         DataError: the doctor's quick checks found a problem: no studies in a split, a study or a patient in two
             splits, empty reports, missing pictures; or a picture cannot be read.
         CheckpointError: ``out_dir`` holds another run, or cannot be written (its last good state is kept).
-        R2GenError: a loss or a gradient is not a number, and ``OptimConfig.non_finite`` says stop.
+        R2GenError: a loss or a gradient is not a number, and ``OptimConfig.non_finite`` says stop; or the preset asks
+            for another model.
     """
     studies = with_views(studies, model.preset.vision.views, missing_view)
     require_healthy(studies, preset or model.preset, skip_checks, tokenizer=model.tokenizer)
@@ -124,13 +127,14 @@ class _Run:
         progress: bool,
         events: EventFiles | None = None,
     ) -> None:
-        model.preset = _same_but_optim(model.preset, get_preset(preset or model.preset))
+        preset = _same_but_optim(model.preset, get_preset(preset or model.preset))
+        check_choices(preset.optim)
+        model.preset = preset
         self.processes = Processes.launched()
         self.model, self.profile, self.seed = model, profile, seed
         self.out_dir = self.processes.same(out_dir)
         self.progress, self.events = progress and self.processes.main, events
-        self.optim = model.preset.optim
-        check_choices(self.optim)
+        self.optim = preset.optim
         chosen, held_out = chosen_studies(studies, profile, seed, self.optim.shuffle)
         if self.optim.balance is not None:
             chosen = balanced(chosen, self.optim.balance, seed)
@@ -343,6 +347,12 @@ def _same_but_optim(model_preset: Preset, preset: Preset) -> Preset:
         raise R2GenError(
             f"train: preset {preset.name!r} differs from the model's ({model_preset.name!r}) in more than "
             "optim. Make the model from the same preset."
+        )
+    made, asked = model_preset.optim.layernorm_start, preset.optim.layernorm_start
+    if asked != made:
+        raise R2GenError(
+            f"train: preset {preset.name!r} has optim.layernorm_start={asked!r}, but the model's mapper was made with "
+            f"{made!r}, and training cannot change where it started. Make the model from the same preset."
         )
     return preset
 

@@ -11,7 +11,7 @@ from tiny_system import TINY, tiny_pixels
 
 from r2gen_lib.config import LanguageConfig, LoraConfig, PromptConfig
 from r2gen_lib.errors import R2GenError
-from r2gen_lib.model.alignment import report_ids, splice
+from r2gen_lib.model.alignment import splice
 from r2gen_lib.model.language import checksum, language_skeleton
 
 TEXTS = ["heart", "no fluid"]
@@ -24,7 +24,7 @@ def language(request, tmp_path_factory):
 
 
 def spliced(model, texts=TEXTS):
-    ids = report_ids(model.tokenizer, texts, model.preset.optim.max_report_tokens) if texts else None
+    ids = model.report_ids(texts) if texts else None
     return splice(model.embed, model.visual_tokens(features=FEATURES[: len(texts or FEATURES)]), model.prompt, ids)
 
 

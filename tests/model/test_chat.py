@@ -9,7 +9,7 @@ import torch
 from tiny_languages import KINDS, PROMPT, in_front_of, load_tiny, tiny_tokenizer
 
 from r2gen_lib.errors import R2GenError
-from r2gen_lib.model.alignment import end_ids, prompt_ids
+from r2gen_lib.model.alignment import end_ids, prompt_ids, report_ids
 
 CHAT = replace(PROMPT, chat=True)
 
@@ -40,6 +40,23 @@ def test_reports_are_trained_and_generated_to_the_templates_end(tmp_path):
         reports = model.generate_details(features=torch.randn(8, 16, 16), num_beams=1)
         assert any(one.finished for one in reports)
         assert not any({turn, eos} & set(one.ids) for one in reports)
+
+
+def test_the_end_is_asked_for_where_it_depends_on_the_prompt(tmp_path):
+    """A tokenizer alone does not say whether a report ends as a text does or as an answer does."""
+    model = in_front_of(load_tiny("gemma", tmp_path), prompt=CHAT)
+    with pytest.raises(R2GenError, match="end is left out.*'<end_of_turn>' and a text with '<eos>'.*model.report_ids"):
+        report_ids(model.tokenizer, ["heart"], 12)
+    turn, eos = model.ends
+    assert model.report_ids(["heart"])[0][-1] == turn and len(model.report_ids(["heart"], 3)[0]) == 3
+    assert model.report_ids(["heart"]) == report_ids(model.tokenizer, ["heart"], 12, turn)
+    plain = in_front_of(load_tiny("gemma", tmp_path))
+    assert plain.report_ids(["heart"])[0][-1] == eos
+    qwen2 = tiny_tokenizer(KINDS["qwen2"])  # its answers end as its texts do
+    assert report_ids(qwen2, ["heart"], 12)[0][-1] == qwen2.eos_token_id
+    qwen2.eos_token = None
+    with pytest.raises(R2GenError, match="eos_token is not set"):
+        report_ids(qwen2, ["heart"], 12)
 
 
 def test_no_template_and_one_that_loses_the_words():

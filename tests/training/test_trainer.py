@@ -144,6 +144,41 @@ def test_only_optim_may_differ(tmp_path):
         train(tiny_model(), tiny_studies(), "laptop", PROFILE, tmp_path / "other")
 
 
+def test_a_start_of_the_mapper_that_was_not_is_refused_and_not_recorded(tmp_path):
+    """The gain is there since the model was made: another cannot be trained with, so it must not be written down."""
+    model = tiny_model()
+    other = replace(TINY, optim=replace(TINY.optim, layernorm_start="one"))
+    with pytest.raises(R2GenError, match="layernorm_start='one'.*made with 'embedding_std'.*Make the model"):
+        train(model, tiny_studies(), other, PROFILE, tmp_path / "run", progress=False)
+    assert model.preset == TINY and not (tmp_path / "run").exists()
+    loud = tiny_model(optim=other.optim)
+    assert train(loud, tiny_studies(), other, PROFILE, tmp_path / "run", progress=False).checkpoint.is_dir()
+
+
+@pytest.mark.parametrize(
+    "change", [dict(max_report_tokens=5), dict(mask_token_0=True), dict(noisy_frozen_encoder=True)], ids=str
+)
+def test_what_else_the_model_reads_is_used_as_given(change, tmp_path):
+    """Trained by a model that was made with another value, or with this one: the same run, and so recorded."""
+    preset = replace(TINY, optim=replace(TINY.optim, **change))
+    runs = []
+    for i, model in enumerate((tiny_model(), tiny_model(optim=preset.optim))):
+        torch.manual_seed(0)
+        result = train(model, tiny_studies(), preset, PROFILE, tmp_path / str(i), progress=False)
+        saved = json.loads((result.checkpoint / "config.json").read_text())["preset"]["optim"]
+        assert {name: saved[name] for name in change} == change
+        runs.append(result.history[["train_loss", "held_out_loss", "shuffled_loss"]])
+    pd.testing.assert_frame_equal(*runs)
+
+
+def test_a_preset_that_is_refused_leaves_the_models(tmp_path):
+    model = tiny_model()
+    with pytest.raises(R2GenError, match="select_by"):
+        odd = replace(TINY, optim=replace(TINY.optim, select_by="luck"))
+        train(model, tiny_studies(), odd, PROFILE, tmp_path, progress=False)
+    assert model.preset == TINY
+
+
 def test_bad_studies(tmp_path):
     studies = tiny_studies()
     with pytest.raises(DataError, match="empty_splits"):

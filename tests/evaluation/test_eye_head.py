@@ -1,0 +1,48 @@
+"""The shipped finding head is used behind the encoder that it was fitted to, and behind no other."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from tiny_system import tiny_language, tiny_model
+
+from r2gen_lib.assets import repository_data
+from r2gen_lib.config import PRESETS, LoraConfig
+from r2gen_lib.evaluation.counterfactual import eye_head, eye_logits
+from r2gen_lib.model.r2gengpt import R2GenGPT
+
+WEIGHTS = "weights/vision_laptop.safetensors"
+LAPTOP = replace(PRESETS["laptop"], language=replace(PRESETS["laptop"].language, dtype="float32"))
+
+
+def laptop(mode="shallow", preset=LAPTOP, **options):
+    return R2GenGPT.from_preset(preset, mode, language=tiny_language(), device="cpu", **options)
+
+
+@pytest.mark.parametrize("mode", ["shallow", "delta", "deep"])
+def test_the_laptops_encoder_has_a_head(mode, tmp_path):
+    assert eye_head(laptop(mode)) is not None
+    copy = shutil.copy(repository_data(WEIGHTS), tmp_path / "mine.safetensors")  # the same, from another place
+    assert eye_head(laptop(mode, vision_weights=copy)) is not None
+
+
+@pytest.mark.parametrize("mode", ["shallow", "delta", "deep"])
+def test_another_encoder_under_the_laptops_name_has_none(mode):
+    model = laptop(mode, vision_weights=None)
+    assert model.preset.vision.weights == WEIGHTS and eye_head(model) is None
+    assert np.isnan(eye_logits(model, torch.randn(2, 49, model.vision.width))).all()
+
+
+def test_one_changed_value_is_another_encoder():
+    model = laptop("delta", replace(LAPTOP, lora=LoraConfig(4, 4)))
+    with torch.no_grad():
+        model.vision.swin.norm.weight[0] += 1e-2
+    assert eye_head(model) is None
+
+
+def test_an_encoder_of_another_shape_has_none():
+    assert eye_head(tiny_model()) is None
