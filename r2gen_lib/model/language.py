@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import io
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -29,12 +30,15 @@ from r2gen_lib.assets import ASSETS, asset
 from r2gen_lib.config import LanguageConfig
 from r2gen_lib.errors import AssetError, R2GenError
 from r2gen_lib.files import cache_dir, sha256_of
-from r2gen_lib.model.lora_names import is_lora, name_without_lora
+from r2gen_lib.model.gguf_metadata import apply_facts, check_rope, read_facts, unread_tensors
+from r2gen_lib.model.language_weights import read_model
+from r2gen_lib.model.lora_names import name_without_lora, own_lora
 from r2gen_lib.model.low_memory import choose_attention, quantization_options
 from r2gen_lib.model.sharding import shard_language, whole
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-_CONVERSION = "v1"  # raise it when the converted files change
+_CONVERSION = "v2"  # raise it when the converted files change
+_APPLIED = "applied.json"  # in a converted folder: fields of its config that transformers' reader had left out
 
 
 @dataclass(frozen=True)
@@ -57,9 +61,11 @@ def load_language(config: LanguageConfig, device: torch.device | str = "cpu") ->
 
     A GGUF file is converted once (SmolLM2: about 15 s) to bf16 safetensors in the cache; later loads take 0.1 s.
     What the model's own ``generation_config`` says is dropped: DecodingConfig says how reports are generated.
+    A folder may hold a PEFT adapter (LoRA, IA3): its base model is loaded with the adapter on it.
 
     Raises:
-        AssetError: the wheel is missing, or the source cannot be loaded.
+        AssetError: the wheel is missing, or the source cannot be loaded: its tensors are not exactly the model's (the
+            message lists them), or a GGUF file asks for what transformers cannot do (the message names the key).
         CacheError: the cache folder cannot be written.
         R2GenError: quantisation is asked for without CUDA or bitsandbytes, or sharding of an architecture whose layers
             are not known.
@@ -71,9 +77,11 @@ def load_language(config: LanguageConfig, device: torch.device | str = "cpu") ->
     try:
         with _quiet_transformers():
             tokenizer = AutoTokenizer.from_pretrained(folder)
-            model = AutoModelForCausalLM.from_pretrained(
-                folder, attn_implementation=choose_attention(config.attention, dtype, device), **options
+            model = read_model(
+                str(folder), attn_implementation=choose_attention(config.attention, dtype, device), **options
             )
+    except R2GenError as error:
+        raise AssetError(f"{error} Remove the folder {folder}; it is made again.") if gguf else error from error
     except Exception as error:  # transformers raises many kinds; all mean the same to the user
         advice = (
             f"Remove the folder {folder}; it is made again from {gguf}."
@@ -85,7 +93,7 @@ def load_language(config: LanguageConfig, device: torch.device | str = "cpu") ->
     model = freeze(model)
     if not config.quantization and not config.shard:
         model = model.to(device)
-    identity = f"gguf-sha256:{sha256}" if gguf else f"tensors-sha256:{checksum(model)}"
+    identity = f"gguf-sha256:{sha256}{_applied(folder)}" if gguf else f"tensors-sha256:{checksum(model)}"
     if config.shard:  # from the CPU, as the GPU need not hold it whole
         model = shard_language(model, torch.device(device)).to(device)
     return LanguageModel(model, tokenizer, identity + (f"+{config.quantization}" if config.quantization else ""))
@@ -127,14 +135,20 @@ def _cpu_has_bf16() -> bool:
 def checksum(module: nn.Module) -> str:
     """SHA-256 over every parameter's name, shape and value (as fp32, so that a bf16 load hashes alike).
 
-    A LoRA is not part of the module it was put on: it changes no checksum. Of a sharded module every process has to
-    call this.
+    A LoRA of our own (``lora.with_language_lora``) is not part of the module it was put on: it changes no checksum. An
+    adapter that the module came with does, by its values and by what they are scaled with. Of a sharded module every
+    process has to call this.
     """
     digest = hashlib.sha256()
-    own = {name_without_lora(name): p for name, p in module.named_parameters() if not is_lora(name)}
-    for name, parameter in sorted(own.items()):  # shared tensors come once
+    ours = own_lora(module)
+    parameters = {name_without_lora(name): p for name, p in module.named_parameters() if name not in ours}
+    for name, parameter in sorted(parameters.items()):  # shared tensors come once
         digest.update(f"{name} {tuple(parameter.shape)}\n".encode())
         digest.update(whole(parameter).detach().float().cpu().contiguous().numpy().data)
+    for name, part in module.named_modules():
+        scaling = getattr(part, "scaling", None)  # peft's: a number for each adapter of the layer
+        if isinstance(scaling, dict) and not any(own.startswith(f"{name}.lora_") for own in ours):
+            digest.update(f"{name} {sorted(scaling.items())}\n".encode())
     return digest.hexdigest()
 
 
@@ -201,14 +215,28 @@ def _convert(gguf: Path, folder: Path) -> None:
             _quiet_transformers(),
             redirect_stderr(io.StringIO()),
         ):  # its own progress bar can't be turned off
+            facts = read_facts(gguf)
             tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-            model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, **options)
+            config = AutoConfig.from_pretrained(gguf.parent, gguf_file=gguf.name)
+            applied = apply_facts(config, facts)
+            model = read_model(
+                str(gguf.parent),
+                gguf_file=gguf.name,
+                config=config,
+                unread=lambda model: unread_tensors(model, facts),
+                **options,
+            )
+            check_rope(model, facts)
+    except R2GenError:
+        raise
     except Exception as error:
         raise AssetError(
             f"{gguf}: cannot be converted ({error}). Install gguf and accelerate as constraints.txt has them; the "
             "architecture must be one whose GGUF files transformers reads."
         ) from error
     tensors = {name: p.detach().bfloat16().contiguous() for name, p in model.named_parameters()}
+    state = model.state_dict()
+    tensors |= {name: b.contiguous() for name, b in model.named_buffers() if name in state}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     tokenizer.save_pretrained(folder)
     config = model.config
@@ -217,6 +245,14 @@ def _convert(gguf: Path, folder: Path) -> None:
         config.__dict__.pop(field, None)
     config.architectures = [type(model).__name__]
     config.save_pretrained(folder)
+    (folder / _APPLIED).write_text(json.dumps(applied), encoding="utf-8")
+
+
+def _applied(folder: Path) -> str:
+    """What of a GGUF file was read that versions before did not read, as the end of an identity: a mapper trained in
+    front of the model without it must not be put in front of this one."""
+    names = json.loads((folder / _APPLIED).read_text(encoding="utf-8"))
+    return "".join(f"+{name}" for name in names)
 
 
 def _dtype_argument(dtype: torch.dtype) -> dict:

@@ -11,7 +11,8 @@ from transformers.pytorch_utils import Conv1D
 
 from r2gen_lib.config import LoraConfig
 from r2gen_lib.errors import R2GenError
-from r2gen_lib.model.lora_names import is_lora
+from r2gen_lib.model.language_weights import has_adapter
+from r2gen_lib.model.lora_names import is_lora, mark_own_lora
 from r2gen_lib.model.vision import VisionEncoder, token_count
 
 _ENCODER_TARGET = ("qkv",)
@@ -46,8 +47,15 @@ def with_language_lora(language: nn.Module, lora: LoraConfig) -> nn.Module:
     costs the LoRA alone, and ``language`` itself stays as it was.
 
     Raises:
-        R2GenError: there is no such layer, or none is known for the architecture.
+        R2GenError: there is no such layer, or none is known for the architecture; or the model came with an adapter,
+            beside which peft would switch a second one on and the first off.
     """
+    if has_adapter(language):
+        raise R2GenError(
+            "language_lora: the language model has an adapter of its own already. Merge that into the model first "
+            "(peft: merge_and_unload, then save_pretrained) and give the merged folder as LanguageConfig.source, or "
+            "set language_lora=None."
+        )
     shared = {id(tensor): tensor for tensor in (*language.parameters(), *language.buffers())}
     language = copy.deepcopy(language, shared)
     found = {name.rpartition(".")[2] for name, _ in language.named_modules()}
@@ -59,6 +67,7 @@ def with_language_lora(language: nn.Module, lora: LoraConfig) -> nn.Module:
             f"language_lora: cannot be put on {_quoted(target or ('the layers peft knows',))} of "
             f"{type(language).__name__} ({error}). Set LoraConfig.target to some of: {_layer_names(language)}."
         ) from error
+    mark_own_lora(language)
     return language
 
 
