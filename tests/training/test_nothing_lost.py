@@ -21,6 +21,7 @@ from tiny_system import PROFILE, TINY, tiny_model, tiny_studies
 from r2gen_lib.errors import CheckpointError, R2GenError
 from r2gen_lib.model import checkpoint
 from r2gen_lib.model.r2gengpt import R2GenGPT
+from r2gen_lib.stopping import Stopped, as_ctrl_c
 from r2gen_lib.training import resume, trainer, validation
 from r2gen_lib.training.trainer import train
 
@@ -241,6 +242,24 @@ def test_ctrl_c_keeps_what_was_trained(moment, tmp_path, monkeypatch, capsys):
     assert f"stopped at step {kept} of 12" in capsys.readouterr().out
     history = fit(tiny_model("delta"), tmp_path / "run").history
     pd.testing.assert_frame_equal(history[COLUMNS], whole[COLUMNS])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_sigterm_keeps_what_was_trained_too(tmp_path, monkeypatch, capsys):
+    """A scheduler's signal in the middle of a step: the step is done whole, as after Ctrl-C."""
+    steps, step = [], trainer.take_step
+
+    def told(*arguments):
+        steps.append(1)
+        if len(steps) == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(*arguments)
+
+    monkeypatch.setattr(trainer, "take_step", told)
+    with pytest.raises(Stopped) as stopped, as_ctrl_c():
+        fit(tiny_model(), tmp_path / "run")
+    assert stopped.value.code == 143 and "stopped at step 5 of 12" in capsys.readouterr().out
+    assert len(pd.read_csv(tmp_path / "run" / "history.csv")["train_loss"].dropna()) == 5
 
 
 def test_ctrl_c_before_the_first_step(tmp_path, monkeypatch):
