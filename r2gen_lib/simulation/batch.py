@@ -100,8 +100,11 @@ def parallel(function: Callable, jobs: Iterable, workers: int | None = None, chu
         ) from error
     finally:  # after an error or Ctrl-C nobody waits for what they are drawing
         pool.shutdown(wait=False, cancel_futures=True)
-        for process in set(multiprocessing.active_children()) - others:
+        left = set(multiprocessing.active_children()) - others
+        for process in left:
             process.terminate()
+        for process in left:
+            process.join(5)
 
 
 def _one_thread() -> None:
