@@ -156,7 +156,7 @@ def test_a_quantised_model_is_named_so(monkeypatch):
 
     def from_pretrained(folder, **options):
         asked.update(options)
-        return tiny_language().model
+        return tiny_language().model, {"missing_keys": [], "unexpected_keys": [], "mismatched_keys": []}
 
     monkeypatch.setattr(language, "quantization_options", lambda *_: {"quantization_config": "4", "device_map": "d"})
     monkeypatch.setattr(language.AutoModelForCausalLM, "from_pretrained", from_pretrained)
