@@ -48,7 +48,7 @@ MENTIONS: dict[str, tuple[str, ...]] = {
         "density|densities",
     ),
     "Edema": (
-        "edema", "heart failure", "chf",
+        "edema", "heart|cardiac failure|decompensation", "chf",
         "pulmonary|vascular|venous vascular|venous? congestion|engorgement|redistribution|prominence|indistinctness",
         "congestion", "indistinct|engorged|prominent central? lung|pulmonary? vascular*|vasculature|vessels",
         "vascular*|vasculature ... indistinct|engorged|congested|prominent", "cephalization",
@@ -69,7 +69,8 @@ MENTIONS: dict[str, tuple[str, ...]] = {
     ),
     "Fracture": ("fracture*", "fx"),
     "Support Devices": (
-        "catheter*", "picc", "port|portacath|mediport|infuse-a-port", "pacemaker*|pacer|pacing", "icd|aicd",
+        "catheter*", "picc", "ngt|ogt|ett|cvc|cvl|dobhoff|swan", "port|portacath|mediport|infuse-a-port",
+        "pacemaker*|pacer|pacing", "icd|aicd",
         "defibrillator*", "tube|tubes", "device|devices", "line|lines", "lead|leads", "hardware", "prosthe*",
         "stent|stents", "arthroplasty", "generator", "stimulator*", "cannula*", "drain|drains", "monitor",
         "tip|tips", "valve replacement", "filter|filters",

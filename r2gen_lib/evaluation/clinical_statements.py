@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-#: Words in which one statement is looked for; more without a stop are read in pieces.
+#: Words, and letters, in which one statement is looked for; more without a stop are read in pieces.
 MAX_SENTENCE = 200
+_MAX_LETTERS, _MAX_WORD = 1000, 100
 
 
 def _one_of(words: str) -> str:
@@ -42,6 +43,9 @@ _ENDS = re.compile(
     r"|(?<=[a-z]{2})[.!]+(?=[A-Za-z]{2})"  # "normal.no effusion": a blank is missing
     r"|(?<=[a-z)])\.(?=[A-Z][a-z])"
     r"|(?=(?<![\w.,/-])[(#]?\d{1,2}[.)]\s{0,3}[A-Za-z])"  # before "2.Small" and "(2) small"
+    r"|(?<=[a-z]{2})\.(?=\d{1,2}[.)]\s?[A-Za-z])"  # "effusion.2.No"
+    r"|(?<=[a-z\d.,;])\s(?=\(?(?:\d{1,2}[-:]|[a-h]\))\s[A-Z])"  # before "2: Small" and "b) Small"
+    r"|(?<=none)\s(?=[A-Z][a-z]+:)"  # "Pneumothorax: none Effusion: small"
     r"|(?=[•●▪◦·‣])"
     r"|(?=(?<=\s)[A-Z][A-Z/& ]{2,40}:)"  # before "HEART:"
     rf"|(?=(?<!\b[Aa]nd\s)(?<![&/,]\s)(?<=\s)(?i:{_HEADING}(?:\s?(?:/|&|and)\s?{_HEADING})?):)"
@@ -73,7 +77,12 @@ _NOT_SEEN = re.compile(
     re.IGNORECASE,
 )
 _MARKS = str.maketrans(
-    {**dict.fromkeys("‘’ʼ`´′", "'"), **dict.fromkeys("‐‑‒−", "-"), **dict.fromkeys("–—―", "–")}  # noqa: RUF001
+    {
+        **dict.fromkeys("‘’ʼ`´′", "'"),
+        **dict.fromkeys("‐‑‒−", "-"),
+        **dict.fromkeys("–—―", "–"),
+        **dict.fromkeys("\r\v\f\x1c\x1d\x1e\x85\u2028\u2029", "\n"),
+    }  # noqa: RUF001
 )
 
 
@@ -90,14 +99,24 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
     spans = []
     ordered = sorted(cuts)
     for start, end in zip(ordered, ordered[1:], strict=False):
-        words = list(re.finditer(r"\S+", plain[start:end]))
-        for first in range(0, len(words), MAX_SENTENCE):
-            piece = words[first : first + MAX_SENTENCE]
+        for piece in _in_pieces(re.finditer(rf"\S{{1,{_MAX_WORD}}}", plain[start:end])):
             begin, stop = places[start + piece[0].start()], places[start + piece[-1].end() - 1] + 1
             begin = max(begin, spans[-1][1]) if spans else begin  # one character that is written as several
             if begin < stop:
                 spans.append((begin, stop))
     return spans
+
+
+def _in_pieces(words: Iterable[re.Match]) -> Iterator[list[re.Match]]:
+    """Words in order, in pieces that are not too long: patterns take long for a line without a stop or a blank."""
+    piece: list[re.Match] = []
+    for word in words:
+        if len(piece) == MAX_SENTENCE or sum(len(one[0]) for one in piece) + len(word[0]) > _MAX_LETTERS:
+            yield piece
+            piece = []
+        piece.append(word)
+    if piece:
+        yield piece
 
 
 def _single_characters(text: str) -> tuple[str, list[int]]:
@@ -136,12 +155,12 @@ _VISIBLE = _one_of(
 _DEGREE = _one_of(
     r"evidence, signs?, of, any, interval, gross, marked, major, clear, real, further, large, radiographic, clinical,"
     r"new, overall, substantial, additional, acute, definite, definitive, obvious, relevant, significant, important,"
-    r"notable, dramatic, noteworthy, short-term, \w+(?:able|ible|ful|ly)"
+    r"notable, dramatic, noteworthy, short-term, short-interval, much, \w+(?:able|ible|ful|ly)"
 )
 _CHANGE = (
     _one_of(
         "change, increase, decrease, worsening, improvement, progression, regression, difference, alteration,"
-        "deterioration, reduction, resolution, clearing"
+        "deterioration, reduction, resolution, clearing, growth"
     )
     + "s?"
 )
@@ -153,6 +172,7 @@ _NEARLY = _one_of(
     "nearly, almost, mostly, largely, partially, partly, incompletely, virtually, essentially, near,"
     "not(?: yet| quite)?(?: fully| completely| entirely| totally)?"
 )
+_DEVICE_WORDS = "tubes?|lines?|catheters?|drains?|picc|pacemakers?|ports?|leads?"
 _GONE = r"(?:resolved|cleared|disappeared|re-?absorbed|vanished)"
 _OUT = r"(?:excluded|ruled out)"
 _HARD = (
@@ -173,7 +193,9 @@ _FINDING = _one_of(
 )
 _ANOTHER = _one_of(
     "small, tiny, trace, minimal, mild, moderate, stable, unchanged, persistent, there (?:is|are),"
-    "(?:the )?(?:heart|lungs?|mediastinum|bones?|cardiac silhouette) (?:size )?(?:is|are|remains?|appears?)"
+    "(?:the )?(?:heart|lungs?|mediastinum|bones?|cardiac silhouette) (?:size )?(?:is|are|remains?|appears?),"
+    r"(?:an? |the )?(?:endotracheal|enteric|nasogastric|ng|et|chest|picc|central|right|left) (?:\w+ )?"
+    r"(?:tube|line|catheter) (?:is|tip|in|ends)"
 )
 
 #: What is read in place of what, in this order, in lower case with single blanks. Some words are of our own making, so
@@ -185,7 +207,7 @@ REWRITTEN: tuple[tuple[str, str], ...] = (
     (r"\b(is|are|was|were|has|have|had|does|do|did|could|would|should)n'?t\b", r"\1 not"),
     (r"\b(?:can'?t|cannot)\b", "can not"),
     (r"\bwon'?t\b", "will not"),
-    (r"\bw\s?/\s?o\b", "without"),
+    (r"\bw\s?/\s?o(?:ut)?\b", "without"),
     (r"\bw/\s?(?=\w)", "with "),
     (r"\br\s?/\s?o\b", "rule out"),
     (r"\bs\s?/\s?p\b", "status post"),
@@ -193,6 +215,10 @@ REWRITTEN: tuple[tuple[str, str], ...] = (
     (r"\bh\s?/\s?o\b", "history of"),
     (r"\bneg\b\.?", "negative"),
     (r"\bptx\b", "pneumothorax"),
+    (r"\bpna\b", "pneumonia"),
+    (r"\s&\s", " and "),
+    (r"\s\+\s", " with "),
+    (r"^\(-\)", "no"),
     (r"\bvs\b\.?", "versus"),
     (r"\b(dr|mr|mrs|approx|resp|cf)\.", r"\1"),
     (r"\b(?:e\.g|i\.e)\.?", "such as"),
@@ -213,7 +239,15 @@ REWRITTEN: tuple[tuple[str, str], ...] = (
     (r"\b(?:remains? )?(?:incompletely|not) (?:excluded|ruled out)", "isdoubted"),
     (rf"\b(?:is|are|was|were|been|be)(?: \w+ly)? {_OUT}", "isdenied"),
     (rf"\b{_OUT}(?=\s*[.;,]*$)", "isdenied"),
-    (r"\b(?:if any|if present|if at all)\b", "ifany"),
+    (
+        r"\b(?:if any|if present|if at all)\b"
+        r"(?! (?:clinical|concern|question|further|suspicion|change|symptom|doubt|new))",
+        "ifany",
+    ),
+    (r"^any (?=.+ (?:is|are|would be)\b)", "ifany "),  # "any effusion is small"
+    (r"\b(?:(?:should|could|may|might|can) be considered|(?:is|are) (?:in|on|within) the differential)\b", "isdoubted"),
+    (r"\b(?:could|may|might) be (?:missed|overlooked|hidden|obscured|masked)\b", "isdoubted"),
+    (r"\bconcern(?:s)? (?:is|are) for\b", "concern for"),
     (r"\b(?:felt |thought |considered |deemed )?(?:to be )?(?:less|not as) likely\b", "isdoubted"),
     # not resolved, not changed: still there
     (rf"\b(?:(?:has|have|had|is|are) )?{_NEARLY}[ -](?:complete(?:ly)? )?{_GONE}", "is improved"),
@@ -243,9 +277,29 @@ REWRITTEN: tuple[tuple[str, str], ...] = (
         "is new since the prior",
     ),
     (rf"\b(?:(?:was|were|is|are) )?not (?:\w+ly )?{_VISIBLE} (?:previously|before|earlier)\b", "is new"),
+    (
+        r"\b(?:is|are|was|were|has|have|does|do) not (?:\w+ly )?(?:as )?"
+        r"(?:larger?|bigger|smaller|increas\w+|progress\w+|worse\w*)\b(?! .*\bor\b)",
+        "is unchanged",
+    ),
+    (r"\bno (?:larger|bigger|smaller|greater|worse)\b(?=.* (?:than|compared|before|prior|previous))", "unchanged"),
+    (r"\bnot much (?:interval )?(?:change|difference)\b", "unchanged"),
+    (
+        r"\bno (?:evidence of |interval |significant |further )*(?:enlargement|expansion|extension) of "
+        r"(?:the |a |an |this )?"
+        r"(?!(?:\w+ )?(?:heart|cardiac|cardio|mediastin|hil))",
+        "unchanged ",
+    ),
+    (r"\bno (?:more|larger|bigger) than(?: an?)?(?= (?:small|tiny|trace|minimal|mild))", ""),
     # gone
+    (r"\b(?:is|are|has|have|now) (?:now |been )?gone\b", "isdenied"),
+    (r"^gone (?:is|are)\b", "nolonger"),
+    (r"\s*[(,]\s*(?:none|nil|absent|-)\s*(?:\)|$)", " isdenied "),
+    (r"\b(?:does|do|did) not (?=persist|remain)", "nolonger "),
+    (r"\b(?:withdrawn|pulled)(?= (?:back|to|by|into|slightly|out by))", "moved"),
+    (rf"\b((?:{_DEVICE_WORDS}) )removal\b", r"\1been removed"),
     (rf"\bno longer (?:\w+ly )?{_VISIBLE}\b", "nolonger"),
-    (r"\bno longer (?=enlarged|wid|prominent|abnormal|increased)", "not "),
+    (r"\bno longer (?:(?:appears?|looks?|seems?|is|are) )?(?=enlarged|wid|prominent|abnormal|increased)", "not "),
     (r"\bno longer (?=large|loculated|moderate|increas|grow|expand|tension|severe|as )", "improved "),
     (r"\bno longer\b", "nolonger"),
     (r"\bno more\b", "no"),
@@ -263,13 +317,14 @@ REWRITTEN: tuple[tuple[str, str], ...] = (
     (r"\s*\?\s*(?:no|none|absent)\b(?=\s*(?:$|[.,;]))", " isdenied "),
     (r"\s*\?\s*(?:yes|present)\b(?=\s*(?:$|[.,;]))", " is present "),
     (
-        r"\s*[:=–-]+\s*(?:none|nil|no|negative|absent|not (?:seen|present|identified|visible)|denied|n)"  # noqa: RUF001
+        r"\s*[:=–-]+\s*(?:none|nil|no|negative|absent|not (?:seen|present|identified|visible)|denied|n|"
+        r"no evidence|not evident)"  # noqa: RUF001
         r"\s*(?=$|[;,.])",
         " isdenied ",
     ),
     (r"\bnone (?:seen|present|identified|visible|detected|noted|evident)\b", "isdenied"),
     (r"(?<=\w) none\s*$", " isdenied"),
-    (r"(?<=[a-z]) (?:possible|suspected|questioned|questionable)$", " isdoubted"),
+    (r"(?<=[a-z]) (?:possible|suspected|questioned|questionable|likely|probable)$", " isdoubted"),
     # what does not point to X denies it
     (r"\b(?:nothing|none of the findings|neither)\b", "no"),
     (
@@ -288,6 +343,7 @@ REWRITTEN: tuple[tuple[str, str], ...] = (
         r"\1\2",
     ),
     # no mark between two statements
+    (rf"\b({_FINDING} (?:is|are) {_VISIBLE}) (?={_ANOTHER}\b(?! (?:or|nor)\b)(?!$))", r"\1 ; "),
     (rf"\b({_FINDING}) (?={_ANOTHER}\b(?! (?:or|nor)\b)(?!$))", r"\1 ; "),
     # words that look like another finding's
     (r"\b(?:(?:may|might|could|can|will|would) )?leads? to\b", "may cause"),
@@ -353,14 +409,21 @@ _VERB = _one_of(
 )
 _ONLY_SEEN = re.compile(rf"\b{_VERB} (?:been )?(?:not )?(?:\w+ly )?{_VISIBLE}\b")
 _HAS_VERB = re.compile(rf"\b{_VERB}\b|\bis(?:denied|doubted)|\bnolonger\b")
+_STANDS_ALONE = re.compile(
+    rf"(?:[\w-]+ ){{0,3}}(?:{_DEVICE_WORDS}|ngt|ett|wires|tip)\b"
+    r"|(?:the )?(?:heart|cardiac silhouette|mediastinum|cardiomediastinal silhouette) (?:is |are |mildly |moderately )*"
+    r"(?:enlarged|large|widened|prominent|normal|unremarkable)"
+    r"|(?:acute |old |healed )?\w+ (?:of|in) the "
+)
 _EXCEPT = _one_of(
-    "other than, except(?:ing)?(?: for)?, apart from, aside from, with the exception of, besides, save for, barring"
+    "other than, beyond, except(?:ing)?(?: for)?, apart from, aside from, with the exception of, besides,"
+    "save for, barring"
 )
 _SPLIT_ALWAYS = re.compile(
     r"\s*;\s*|\s+(?:–|--|-)\s+|\s*–\s*"  # noqa: RUF001
     rf"|\s+(?={_EXCEPT}\b)"
     r"|(?<!not)[ ,]+(?=only \w+ )"
-    r"|\s*\(\s*(?=[^)]*\b(?:no|not|without)\b)|\)\s*(?=,|$)|\. "
+    rf"|\s*\(\s*(?=[^()]{{0,80}}\b(?:no|not|without)\b)|\s*\(\s*(?={_SIZES} )|\)\s*(?=,|$)|\. "
 )
 _COMMA = re.compile(r"\s*,\s*(?:and |but |with )?|\s+and\s+")
 
@@ -389,11 +452,19 @@ def _begins_another(before: str, joint: str, after: str) -> bool:
     """Whether a new statement begins at a comma or "and" between two parts of a sentence."""
     if not (_DENIES.search(before) or _DENIES.search(after)):
         return False  # nothing to keep apart
+    if re.match(r"(?:or|nor)\b", after) and not _HAS_VERB.search(before):
+        return False
+    if re.match(r"(?:it|they|this|these|which|that)\b", after):
+        return False  # "the effusion was seen before, it is not seen now"
+    if "," in joint and re.match(r"(?:after|following|status post) ", before):
+        return True  # "after removal of the tube, a small pneumothorax"
     comma = "," in joint
     piece = re.split(r",|\b(?:but|however|although|though)\b", after, maxsplit=1)[0]  # up to the next joint
     if comma and "versus" in piece and "versus" not in before and not _DENIES.search(before):
         return True  # "opacity, atelectasis versus pneumonia"
     listed = _goes_on_as_list(after)
+    if comma and not listed and _DENIES.search(before) and _STANDS_ALONE.match(piece):
+        return True  # "no pneumothorax, tube in place", "no effusion, heart enlarged"
     denied_first = re.match(r"(?:no|without|negative|not|free)\b", piece) is not None
     verb = _HAS_VERB.search(piece)
     if _HAS_VERB.search(before) and verb and not denied_first:  # both are whole sentences

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import csv
-import time
 from pathlib import Path
 
 import pytest
@@ -99,14 +98,22 @@ def test_a_text_without_a_word_says_nothing_and_no_texts_give_no_rows():
 
 
 @pytest.mark.parametrize(
-    "words", ["effusion. ", "no effusion but ", "heart size is enlarged ", "heart ", "x" * 50 + " "]
+    "text",
+    [
+        *(
+            words * (10_000 // len(words.split()))
+            for words in ("effusion. ", "no effusion but ", "heart size is enlarged ")
+        ),
+        *(mark * 20_000 for mark in ("heart ", ":", "(", "=", "no,", "no effusion,")),
+        "x" * 500_000,
+    ],
+    ids=lambda text: text[:12],
 )
-def test_ten_thousand_words_are_read_in_a_moment(words):
-    text = words * (10_000 // len(words.split()))
-    label_reports(["warm up"])
-    started = time.process_time()
+def test_a_text_of_any_length_is_read_in_pieces_that_are_short(text):
+    """What a piece costs is bounded, so a text costs as much as it is long, with blanks and stops or without."""
+    spans = sentence_spans(text)
+    assert all(end - start <= 2_200 and len(text[start:end].split()) <= 200 for start, end in spans)
     assert label_reports([text]).shape == (1, 14)
-    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize("texts", ["one text", ["a", None], [3.0]])
@@ -137,7 +144,7 @@ def cases(name: str) -> list[tuple[str, dict[str, State]]]:
     return found
 
 
-@pytest.mark.parametrize(("name", "count"), [("labels.txt", 92), ("labels_held_back.txt", 320)])
+@pytest.mark.parametrize(("name", "count"), [("labels.txt", 92), ("labels_held_back.txt", 712)])
 def test_every_handed_and_every_held_back_sentence(name, count):
     known = cases(name)
     assert len(known) == count
@@ -164,7 +171,7 @@ def test_sentences_of_real_reports_that_were_labelled_by_hand():
             wanted.append({name: STATES[letter] for name, letter in labels})
     assert len(texts) == 300
     wrong = [text for text, expected in zip(texts, wanted, strict=True) if said(text) != expected]
-    assert len(wrong) <= 18, wrong
+    assert len(wrong) <= 17, wrong
 
 
 @pytest.mark.parametrize(
