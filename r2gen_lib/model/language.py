@@ -80,8 +80,11 @@ def load_language(config: LanguageConfig, device: torch.device | str = "cpu") ->
             model = read_model(
                 str(folder), attn_implementation=choose_attention(config.attention, dtype, device), **options
             )
+            identity = f"gguf-sha256:{sha256}{_applied(folder)}" if gguf else ""
     except R2GenError as error:
-        raise AssetError(f"{error} Remove the folder {folder}; it is made again.") if gguf else error from error
+        if not gguf:
+            raise
+        raise AssetError(f"{error} Remove the folder {folder}; it is made again from {gguf}.") from error
     except Exception as error:  # transformers raises many kinds; all mean the same to the user
         advice = (
             f"Remove the folder {folder}; it is made again from {gguf}."
@@ -93,7 +96,7 @@ def load_language(config: LanguageConfig, device: torch.device | str = "cpu") ->
     model = freeze(model)
     if not config.quantization and not config.shard:
         model = model.to(device)
-    identity = f"gguf-sha256:{sha256}{_applied(folder)}" if gguf else f"tensors-sha256:{checksum(model)}"
+    identity = identity or f"tensors-sha256:{checksum(model)}"
     if config.shard:  # from the CPU, as the GPU need not hold it whole
         model = shard_language(model, torch.device(device)).to(device)
     return LanguageModel(model, tokenizer, identity + (f"+{config.quantization}" if config.quantization else ""))

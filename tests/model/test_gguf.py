@@ -224,6 +224,9 @@ def test_a_mapper_of_the_misread_model_is_not_put_in_front_of_this_one(empty_cac
     for _ in range(2):  # converted, then from the cache
         language = load_language(LanguageConfig(str(path), "float32"))
         assert language.identity == f"gguf-sha256:{sha256_of(path)}+rope_scaling"
+    (kept.parent / kept.name.replace("-v1", "-v2") / "applied.json").unlink()
+    with pytest.raises(AssetError, match="Remove the folder .*linear4"):
+        load_language(LanguageConfig(str(path), "float32"))
     plain = CASES / "untied.gguf"
     assert load_language(LanguageConfig(str(plain), "float32")).identity == f"gguf-sha256:{sha256_of(plain)}"
 
