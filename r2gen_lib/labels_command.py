@@ -12,6 +12,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("texts", nargs="*", metavar="TEXT", help="a report, in quotation marks")
     words = "compare the rules with the radiologists' codes of all Open-i reports (takes seconds)"
     parser.add_argument("--quality", action="store_true", help=words)
+    parser.add_argument("--markdown", action="store_true", help="with --quality: F1 alone, as README's table has it")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -19,7 +20,9 @@ def run(args: argparse.Namespace) -> int:
     if args.quality == bool(args.texts):
         raise R2GenError('give the text of one or more reports, as in: r2gen labels "No effusion." Or give --quality.')
     if args.quality:
-        return _quality()
+        return _quality(args.markdown)
+    if args.markdown:
+        raise R2GenError("--markdown is for the table of --quality: give both.")
     from r2gen_lib.evaluation.clinical import label_table
 
     table = label_table({str(n): text for n, text in enumerate(args.texts, 1)})
@@ -30,10 +33,13 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _quality() -> int:
-    from r2gen_lib.evaluation.clinical_quality import quality_table
+def _quality(markdown: bool) -> int:
+    from r2gen_lib.evaluation.clinical_quality import markdown_table, quality_table
 
     table = quality_table()
+    if markdown:
+        print(markdown_table(table))
+        return 0
     print("Labels by rules beside the radiologists' MeSH codes: all Open-i reports, findings and impression.")
     print(table.round(3).to_string())
     print("coded: reports with the code (last rows: with any). The phrases were tried on odd-numbered reports only.")

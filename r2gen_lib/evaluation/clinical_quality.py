@@ -117,6 +117,16 @@ def quality_table(archive: Path | None = None) -> pd.DataFrame:
     return pd.DataFrame(columns, index=pd.Index([*CODED, *parts], name="labels by rules"))
 
 
+def markdown_table(table: pd.DataFrame) -> str:
+    """F1 of a ``quality_table`` as README shows it: two digits an observation, three for the means."""
+    lines = ["| | uncertain as negative | uncertain as positive |", "|---|---:|---:|"]
+    for name in table.index.drop("macro, odd-numbered"):
+        digits = 3 if name.startswith("macro") else 2
+        cells = (f"{table[f'uncertain as {policy}', 'F1'][name]:.{digits}f}".lstrip("0") for policy in _LEAST)
+        lines.append(f"| {name.replace('-numbered', '-numbered half')} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def coded(codes: list[tuple[str, ...]]) -> np.ndarray:
     """Whether each study's codes say each observation of ``CODED``: bool (studies, 12)."""
     rows = [[any(rule.fit(code) for rule in rules for code in study) for rules in CODED.values()] for study in codes]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from r2gen_lib import cli
@@ -32,8 +34,8 @@ def test_what_a_code_says(code, observations):
 def test_quality_on_all_reports(monkeypatch, capsys):
     table = quality_table()
     firm = table["uncertain as negative"]["F1"]
-    assert firm["macro"] >= 0.85 and firm["macro, even-numbered"] >= 0.80
-    assert table["uncertain as positive"]["F1"]["macro"] >= 0.80
+    assert firm["macro"] >= 0.895 and firm["macro, even-numbered"] >= 0.88
+    assert table["uncertain as positive"]["F1"]["macro"] >= 0.84
     assert firm[["Cardiomegaly", "Pleural Effusion", "Atelectasis", "Lung Opacity", "Support Devices"]].min() >= 0.90
     assert firm[list(CODED)].min() >= 0.70
     assert table["", "coded"]["Atelectasis"] == 332
@@ -41,3 +43,7 @@ def test_quality_on_all_reports(monkeypatch, capsys):
     assert cli.main(["labels", "--quality"]) == 0
     out = capsys.readouterr().out
     assert "by rules" in out and "macro, even-numbered" in out and "No Finding" in out
+    assert cli.main(["labels", "--quality", "--markdown"]) == 0
+    printed = capsys.readouterr().out.strip()
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    assert printed in readme, "run `r2gen labels --quality --markdown` and put its table into README.md"
