@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
+from collections.abc import Iterator
 
 import matplotlib
 import numpy as np
@@ -36,6 +38,14 @@ def _seeded() -> None:
     np.random.seed(0)
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(0)
+
+
+@pytest.fixture
+def hang_up_ends() -> Iterator[None]:
+    """SIGHUP ends a process, as it does unless the tests themselves were started with ``nohup``."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture

@@ -148,6 +148,7 @@ def runs(pid: int) -> bool:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.usefixtures("hang_up_ends")
 @pytest.mark.parametrize("name, code", [("SIGTERM", 143), ("SIGHUP", 129), ("SIGINT", 130)])
 def test_a_signal_stops_the_course_keeps_what_was_done_and_leaves_nothing_running(tmp_path, name, code):
     started = tmp_path / "started"

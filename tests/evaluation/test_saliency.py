@@ -29,13 +29,20 @@ from r2gen_lib.simulation.findings import Finding
 HEART, FLUID = CASES["Cardiomegaly"], CASES["Pleural Effusion"]
 
 
+class Squares(torch.nn.Module):
+    """An encoder whose tokens are the mean grey of 7 x 7 squares."""
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.avg_pool2d(pixels[:, 0, :1], 32).flatten(2).transpose(1, 2)  # (B, 49, 1)
+
+
 class Looker:
     """Stands in for a model that looks at one of 7 x 7 squares and nowhere else: bright there speaks for a finding."""
 
     device, training, ends = "cpu", False, [1]
 
     def __init__(self, place: int = 40) -> None:
-        self.place = place
+        self.place, self.vision = place, Squares()
         self.preset = SimpleNamespace(
             name="looker", vision=SimpleNamespace(weights=None, image_size=224, mean=0.5, std=0.5, fit="pad")
         )
@@ -44,10 +51,8 @@ class Looker:
 
     def train(self, mode: bool) -> None: ...
 
-    def vision(self, pixels: torch.Tensor) -> torch.Tensor:
-        return torch.nn.functional.avg_pool2d(pixels[:, 0, :1], 32).flatten(2).transpose(1, 2)  # (B, 49, 1)
-
-    encode = vision
+    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.vision(pixels)
 
     def __call__(self, features: torch.Tensor, reports: list[str]) -> SimpleNamespace:
         said = features[:, self.place, 0] if reports[0] == FLUID.present else 0 * features[:, 0, 0]
