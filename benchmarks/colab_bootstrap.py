@@ -26,7 +26,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from r2gen_lib.assets import checkout
-from r2gen_lib.colab import KEPT, bootstrap
+from r2gen_lib.course.colab import KEPT, bootstrap
 
 VERSIONS = """
 import importlib.metadata, json

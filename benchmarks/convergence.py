@@ -21,7 +21,7 @@ import pandas as pd
 from r2gen_lib import R2GenGPT, load_studies, train
 from r2gen_lib.config import PRESETS, Preset, Profile
 from r2gen_lib.files import atomic_write
-from r2gen_lib.model.language import LanguageModel, load_language
+from r2gen_lib.model.llm import LanguageModel, load_language
 
 LAPTOP = PRESETS["laptop"]
 

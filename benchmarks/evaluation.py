@@ -40,9 +40,9 @@ def _cpu_seconds() -> float:
 
 def clinical_labels() -> list[Timing]:
     from r2gen_lib import assets
-    from r2gen_lib.data.openi import read_openi_archive
+    from r2gen_lib.data.readers.openi import read_openi_archive
     from r2gen_lib.data.reports import choose_section
-    from r2gen_lib.evaluation.clinical_rules import label_reports
+    from r2gen_lib.findings.report_labeler import label_reports
 
     records = read_openi_archive(assets.asset("openi_reports"))
     texts = [choose_section(sections, "both") for sections, _ in records.values()]
@@ -50,10 +50,10 @@ def clinical_labels() -> list[Timing]:
 
 
 def scores_of_reports(count: int = 590) -> list[Timing]:
-    from r2gen_lib.data.openi import load_openi_reports
-    from r2gen_lib.evaluation.clinical import clinical_study_scores
-    from r2gen_lib.evaluation.language import LanguageScorer
-    from r2gen_lib.evaluation.statistics import RESAMPLES, bootstrap_scores
+    from r2gen_lib.data.readers.openi import load_openi_reports
+    from r2gen_lib.metrics.bootstrap import RESAMPLES, bootstrap_scores
+    from r2gen_lib.metrics.chexpert_f1 import clinical_study_scores
+    from r2gen_lib.metrics.nlg import LanguageScorer
 
     studies = load_openi_reports()[:count]
     references = {study.id: study.report for study in studies}

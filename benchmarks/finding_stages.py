@@ -23,16 +23,16 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from r2gen_lib import R2GenGPT
-from r2gen_lib.evaluation.clinical_phrases import OBSERVATIONS
-from r2gen_lib.evaluation.clinical_rules import State, label_reports
-from r2gen_lib.evaluation.counterfactual import encode_shots, eye_logits
-from r2gen_lib.evaluation.counterfactual_cases import CASES
-from r2gen_lib.evaluation.counterfactual_pairs import Shot
-from r2gen_lib.evaluation.likelihood import log_odds
+from r2gen_lib.evaluation.counterfactual.likelihood import log_odds
+from r2gen_lib.evaluation.counterfactual.pairs import Shot
+from r2gen_lib.evaluation.counterfactual.run import encode_shots, eye_logits
+from r2gen_lib.findings.chexpert import CASES
+from r2gen_lib.findings.finding import FINDING_NAMES
+from r2gen_lib.findings.report_labeler import State, label_reports
+from r2gen_lib.findings.report_phrases import OBSERVATIONS
 from r2gen_lib.model.alignment import pool_tokens, splice
-from r2gen_lib.simulation.findings import FINDING_NAMES
 from r2gen_lib.simulation.simulate import seed_of
-from r2gen_lib.training.pretraining_data import drawn_anew
+from r2gen_lib.training.pretraining.data import drawn_anew
 
 GROUPS = (("Pleural Effusion", "Pleural Thickening", "Pneumothorax"), ("Opacity", "Consolidation", "Atelectasis"))
 ASKED = tuple(name for group in GROUPS for name in group)

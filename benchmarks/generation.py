@@ -20,8 +20,8 @@ from collections.abc import Callable
 import torch
 
 from r2gen_lib.model.alignment import splice
+from r2gen_lib.model.encoder import token_count
 from r2gen_lib.model.r2gengpt import R2GenGPT
-from r2gen_lib.model.vision import token_count
 
 EXPECTED_RATIO = 1.5
 EXPECTED_LOADING = 3.0  # seconds

@@ -27,8 +27,10 @@ import pandas as pd
 import spacy
 from spacy.language import Language
 
-from r2gen_lib.evaluation import clinical_phrases, clinical_quality, clinical_rules
-from r2gen_lib.evaluation.clinical_statements import REWRITTEN  # noqa: F401 (what the second half of the rows is about)
+from r2gen_lib.evaluation import labeler_quality as clinical_quality
+from r2gen_lib.findings import report_labeler as clinical_rules
+from r2gen_lib.findings import report_phrases as clinical_phrases
+from r2gen_lib.findings.report_statements import REWRITTEN  # noqa: F401 (what the second half of the rows is about)
 
 TESTS = Path(__file__).parents[1] / "tests"
 KINDS = ("pseudo_negations", "preceding_negations", "following_negations", "termination")
@@ -151,14 +153,14 @@ def read_cases(path: Path):
 
 
 def read_sentences() -> list[tuple[str, dict[str, int]]]:
-    """(sentence, observation -> state) of ``tests/evaluation/labelled_sentences.csv``, the text from the wheel."""
+    """(sentence, observation -> state) of ``tests/findings/labelled_sentences.csv``, the text from the wheel."""
     from r2gen_lib import assets
-    from r2gen_lib.data.openi import read_openi_archive
+    from r2gen_lib.data.readers.openi import read_openi_archive
     from r2gen_lib.data.reports import choose_section
 
     records = read_openi_archive(assets.asset("openi_reports"))
     found = []
-    with open(TESTS / "evaluation" / "labelled_sentences.csv", encoding="utf-8", newline="") as file:
+    with open(TESTS / "findings" / "labelled_sentences.csv", encoding="utf-8", newline="") as file:
         for line in csv.DictReader(file):
             text = " ".join(choose_section(records[line["study"]][0], "both", line["study"]).split())
             labels = (label.split("=") for label in line["labels"].split(";") if label)

@@ -24,7 +24,7 @@ import torch
 from PIL import Image
 
 from r2gen_lib.data.dataset import ReportDataset
-from r2gen_lib.data.picture_cache import PictureCache
+from r2gen_lib.data.images.cache import PictureCache
 from r2gen_lib.data.study import Picture, Study
 
 SIZE = 224

@@ -4,7 +4,7 @@
 
 Measured is the peak of resident memory (VmHWM of /proc/self/status, Linux) over four training steps, or one generation,
 less what the process holds beside the model's tensors once it is loaded: Python, libraries, tokenizer. The estimate is
-that of ``r2gen_lib.model.memory`` less its constant for the same. Pictures are noise; the longest reports are as long
+that of ``r2gen_lib.model.budget.memory`` less its constant for the same. Pictures are noise; the longest reports are as long
 as is allowed.
 """
 
@@ -23,7 +23,7 @@ import pandas as pd
 import torch
 
 from r2gen_lib.config import MODES, PRESETS, Preset
-from r2gen_lib.model.memory import PROCESS_BYTES, generation_memory, training_memory
+from r2gen_lib.model.budget.memory import PROCESS_BYTES, generation_memory, training_memory
 from r2gen_lib.model.r2gengpt import R2GenGPT
 from r2gen_lib.training.schedule import make_optimizer
 

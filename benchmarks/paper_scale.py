@@ -40,11 +40,11 @@ from torch import nn
 from transformers import GenerationConfig, PreTrainedTokenizerFast
 
 from r2gen_lib.config import MODES, PRESETS, Preset
-from r2gen_lib.data.openi import load_openi_reports
+from r2gen_lib.data.readers.openi import load_openi_reports
 from r2gen_lib.files import atomic_write
-from r2gen_lib.model.language import LanguageModel, freeze, language_skeleton, load_language
-from r2gen_lib.model.low_memory import choose_attention
-from r2gen_lib.model.memory import Memory, generation_memory, training_memory
+from r2gen_lib.model.budget.memory import Memory, generation_memory, training_memory
+from r2gen_lib.model.llm import LanguageModel, freeze, language_skeleton, load_language
+from r2gen_lib.model.memory_saving import choose_attention
 from r2gen_lib.model.r2gengpt import R2GenGPT
 from r2gen_lib.training.schedule import make_optimizer
 

@@ -16,9 +16,9 @@ from functools import partial
 
 import numpy as np
 
-from r2gen_lib.data.openi import load_openi_reports
-from r2gen_lib.evaluation.language import LanguageScorer
-from r2gen_lib.evaluation.statistics import StudyScore, bootstrap_scores, compare
+from r2gen_lib.data.readers.openi import load_openi_reports
+from r2gen_lib.metrics.bootstrap import StudyScore, bootstrap_scores, compare
+from r2gen_lib.metrics.nlg import LanguageScorer
 
 LIMIT_SECONDS = 20
 LABELS = 14

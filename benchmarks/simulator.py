@@ -22,9 +22,9 @@ from r2gen_lib import load_studies
 from r2gen_lib.files import cache_dir
 from r2gen_lib.simulation import projection as ours
 from r2gen_lib.simulation.acquisition import Acquisition
-from r2gen_lib.simulation.batch import render_pictures
+from r2gen_lib.simulation.anatomy.thorax import VOXEL_MM, Thorax, load_thorax
+from r2gen_lib.simulation.render import render_pictures
 from r2gen_lib.simulation.simulate import SIZE, seed_of
-from r2gen_lib.simulation.thorax import VOXEL_MM, Thorax, load_thorax
 
 
 def throughput(count: int, workers: int) -> None:

@@ -22,10 +22,10 @@ from tqdm import tqdm
 from r2gen_lib import load_studies
 from r2gen_lib.data.study import Study, by_split
 from r2gen_lib.files import atomic_write, cache_dir
-from r2gen_lib.simulation.batch import parallel
+from r2gen_lib.simulation.render import parallel
 from r2gen_lib.simulation.simulate import VERSION, simulate
-from r2gen_lib.training.pretrain_vision import PretrainConfig, auroc_table, fit, new_eye, predict
-from r2gen_lib.training.pretraining_data import MASK, TokenPictures
+from r2gen_lib.training.pretraining.data import MASK, TokenPictures
+from r2gen_lib.training.pretraining.encoder import PretrainConfig, auroc_table, fit, new_eye, predict
 
 COMMONEST = 15
 ARMS = {"with findings": True, "without edits": False}

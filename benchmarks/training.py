@@ -26,12 +26,12 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from r2gen_lib.config import MODES, PRESETS
-from r2gen_lib.data.openi import load_openi_reports
+from r2gen_lib.data.readers.openi import load_openi_reports
 from r2gen_lib.data.study import by_split
 from r2gen_lib.model.alignment import IGNORE, Splice, splice
-from r2gen_lib.model.language import load_language
+from r2gen_lib.model.llm import load_language
 from r2gen_lib.model.r2gengpt import R2GenGPT
-from r2gen_lib.model.reading import ReportReader
+from r2gen_lib.model.report_logits import ReportReader
 from r2gen_lib.training.schedule import cut, length_batches
 
 LAPTOP = PRESETS["laptop"]

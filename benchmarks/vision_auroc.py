@@ -12,8 +12,8 @@ import argparse
 
 import pandas as pd
 
-from r2gen_lib.training.pretrain_vision import auroc_table, predict, shipped_eye
-from r2gen_lib.training.pretraining_data import token_pictures
+from r2gen_lib.training.pretraining.data import token_pictures
+from r2gen_lib.training.pretraining.encoder import auroc_table, predict, shipped_eye
 
 
 def main() -> None:

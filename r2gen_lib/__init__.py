@@ -16,8 +16,8 @@ _HOME = {
     "load_studies": "r2gen_lib.sources",
     "R2GenGPT": "r2gen_lib.model.r2gengpt",
     "train": "r2gen_lib.training.trainer",
-    "score_reports": "r2gen_lib.evaluation.language",
-    "load_original_checkpoint": "r2gen_lib.model.original_checkpoint",
+    "score_reports": "r2gen_lib.metrics.nlg",
+    "load_original_checkpoint": "r2gen_lib.model.original.load",
     "PRESETS": "r2gen_lib.config",
     "PROFILES": "r2gen_lib.config",
 }

@@ -13,23 +13,19 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from r2gen_lib import (
-    __version__,
-    colab,
-    compare_command,
-    convert_command,
-    counterfactual_command,
-    demo,
-    doctor_command,
-    evaluate_command,
-    exercises_command,
-    labels_command,
-    ledger_command,
-    score_command,
-    train_command,
-    website,
-)
-from r2gen_lib.command_options import (
+from r2gen_lib import __version__
+from r2gen_lib.commands import compare as compare_command
+from r2gen_lib.commands import convert as convert_command
+from r2gen_lib.commands import counterfactual as counterfactual_command
+from r2gen_lib.commands import doctor as doctor_command
+from r2gen_lib.commands import evaluate as evaluate_command
+from r2gen_lib.commands import exercises as exercises_command
+from r2gen_lib.commands import labels as labels_command
+from r2gen_lib.commands import ledger as ledger_command
+from r2gen_lib.commands import score as score_command
+from r2gen_lib.commands import train as train_command
+from r2gen_lib.commands.data import download, download_options, simulate, simulate_options
+from r2gen_lib.commands.options import (
     beams_option,
     checkpoint_option,
     decoding_choices,
@@ -37,9 +33,11 @@ from r2gen_lib.command_options import (
     profile_option,
     results_folder,
 )
-from r2gen_lib.data_commands import download, download_options, simulate, simulate_options
+from r2gen_lib.commands.parameters import parameters, parameters_options, presets, presets_options
+from r2gen_lib.course import colab
+from r2gen_lib.course import site as website
+from r2gen_lib.demo import actions as demo
 from r2gen_lib.errors import R2GenError
-from r2gen_lib.parameters_command import parameters, parameters_options, presets, presets_options
 from r2gen_lib.stopping import Stopped, as_ctrl_c
 
 
@@ -99,7 +97,7 @@ def _course_options(p: argparse.ArgumentParser) -> None:
 
 def _course(args: argparse.Namespace) -> int:
     from r2gen_lib.config import get_profile
-    from r2gen_lib.course import find_notebooks, run_course
+    from r2gen_lib.course.run import find_notebooks, run_course
 
     if args.table:
         return _course_table(args)
@@ -109,8 +107,8 @@ def _course(args: argparse.Namespace) -> int:
 
 
 def _course_table(args: argparse.Namespace) -> int:
-    from r2gen_lib.course import find_notebooks
-    from r2gen_lib.course_summary import put_table, read_summary, time_table
+    from r2gen_lib.course.run import find_notebooks
+    from r2gen_lib.course.summary import put_table, read_summary, time_table
 
     summary = read_summary(args.table)
     print(time_table(summary))
@@ -151,7 +149,7 @@ def _pretrain_options(p: argparse.ArgumentParser) -> None:
 
 
 def _pretrain_vision(args: argparse.Namespace) -> int:
-    from r2gen_lib.training.pretrain_vision import PretrainConfig, pretrain
+    from r2gen_lib.training.pretraining.encoder import PretrainConfig, pretrain
 
     config = PretrainConfig(args.pictures, args.held_out, args.epochs, seed=args.seed, start_from=args.start_from)
     for row in pretrain(args.out, config):
@@ -167,7 +165,7 @@ def _generate_options(p: argparse.ArgumentParser) -> None:
 
 
 def _generate(args: argparse.Namespace) -> int:
-    from r2gen_lib.describe import describe_pictures, read_pictures
+    from r2gen_lib.inference.generate_reports import describe_pictures, read_pictures
 
     good, bad = read_pictures(args.pictures)
     for error in bad.values():

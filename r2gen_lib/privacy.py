@@ -34,7 +34,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from r2gen_lib.credentialed_sentences import holds_known_sentence, keep_sentences
+from r2gen_lib.data.credentialed_sentences import holds_known_sentence, keep_sentences
 from r2gen_lib.data.study import Study
 from r2gen_lib.errors import PrivacyError, R2GenError
 
@@ -185,7 +185,7 @@ def nbconvert_check(notebook: Mapping[str, Any], resources: Mapping[str, Any]) -
 
 def check_notebooks(paths: Iterable[str | Path]) -> list[str]:
     """What ``refuse_credentialed_outputs`` has against each of these notebook files; empty if nothing."""
-    from r2gen_lib.notebook_files import read_notebook
+    from r2gen_lib.course.notebook_files import read_notebook
 
     refusals = []
     for path in paths:

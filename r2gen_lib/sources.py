@@ -7,20 +7,20 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from r2gen_lib.data.annotation import load_annotation
-from r2gen_lib.data.folder_csv import load_folder_csv, own_tables
-from r2gen_lib.data.indiana_csv import REPORTS, indiana_table, load_indiana_csv
-from r2gen_lib.data.mimic_cxr import load_mimic_cxr
-from r2gen_lib.data.mimic_tables import table_in
-from r2gen_lib.data.openi import load_openi_reports
-from r2gen_lib.data.openi_files import holds_openi_reports, load_openi_files
+from r2gen_lib.data.readers.annotation import load_annotation
+from r2gen_lib.data.readers.folder_csv import load_folder_csv, own_tables
+from r2gen_lib.data.readers.indiana_csv import REPORTS, indiana_table, load_indiana_csv
+from r2gen_lib.data.readers.mimic_cxr import load_mimic_cxr
+from r2gen_lib.data.readers.mimic_tables import table_in
+from r2gen_lib.data.readers.openi import load_openi_reports
+from r2gen_lib.data.readers.openi_files import holds_openi_reports, load_openi_files
 from r2gen_lib.data.study import Picture, Study
 from r2gen_lib.errors import DataError
+from r2gen_lib.findings.finding import Finding
+from r2gen_lib.findings.mesh_codes import findings_from_mesh
 from r2gen_lib.privacy import mark
-from r2gen_lib.simulation.batch import cached_picture
-from r2gen_lib.simulation.codes import findings_from_mesh
-from r2gen_lib.simulation.findings import Finding
 from r2gen_lib.simulation.projection import VIEWS
+from r2gen_lib.simulation.render import cached_picture
 
 SOURCES = ("openi_sim",)  # what needs no path
 _PLACES = (
@@ -42,7 +42,7 @@ def load_studies(
 
     ``"openi_sim"``: the 2,955 real reports of the IU-Xray benchmark with its own split, each with two *simulated*
     radiographs that show what the report's MeSH codes say. A picture is drawn when it is first loaded, then kept in
-    the cache; ``r2gen_lib.simulation.batch.render_pictures`` draws many at once.
+    the cache; ``r2gen_lib.simulation.render.render_pictures`` draws many at once.
 
     Credentialed studies are marked (``r2gen_lib.privacy``): a notebook that holds them is not saved with outputs.
 

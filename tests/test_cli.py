@@ -15,7 +15,7 @@ from PIL import Image
 
 import r2gen_lib
 from r2gen_lib import assets, cli
-from r2gen_lib.command_options import DEFAULT_CHECKPOINT
+from r2gen_lib.commands.options import DEFAULT_CHECKPOINT
 from r2gen_lib.config import PRESETS
 from r2gen_lib.data.study import Picture, Study
 from r2gen_lib.errors import CacheError
@@ -227,8 +227,8 @@ def test_evaluate_prints_scores_with_controls(monkeypatch, model, tmp_path, caps
         return pd.DataFrame({"Bleu_4": [0.1, 0.2]}, index=["model", "constant report"])
 
     monkeypatch.setitem(vars(r2gen_lib), "load_studies", lambda source, **options: studies)
-    monkeypatch.setattr("r2gen_lib.describe.evaluate", evaluate)
-    draw = "r2gen_lib.simulation.batch.render_pictures"
+    monkeypatch.setattr("r2gen_lib.inference.generate_reports.evaluate", evaluate)
+    draw = "r2gen_lib.simulation.render.render_pictures"
     monkeypatch.setattr(draw, lambda chosen, view: seen.setdefault("drawn", []).append(len(chosen)))
     assert cli.main(["evaluate", "--limit", "2", "--out", str(tmp_path), "--beams", "1", "--workers", "2"]) == 0
     about = seen.pop("about")
@@ -259,7 +259,7 @@ def test_evaluate_takes_a_policy_for_missing_views_before_the_limit(monkeypatch,
     studies = [study("A", "lateral"), study("B", "frontal"), study("C")]
     monkeypatch.setitem(vars(r2gen_lib), "load_studies", lambda source, **options: studies)
     evaluate = lambda model, chosen, *rest, **options: seen.append(chosen) or pd.DataFrame()  # noqa: E731
-    monkeypatch.setattr("r2gen_lib.describe.evaluate", evaluate)
+    monkeypatch.setattr("r2gen_lib.inference.generate_reports.evaluate", evaluate)
     line = ["evaluate", "--data", "mine", "--out", str(tmp_path)]
     assert cli.main(line) == 2 and seen == []
     assert "2 studies lack a view: A (no frontal), C (no frontal)" in capsys.readouterr().err
@@ -277,8 +277,8 @@ def test_course_runs_what_was_asked_for(monkeypatch, tmp_path):
         seen.update(folder=folder, profile=profile, update=update, timeout=cell_timeout)
         return SimpleNamespace(exit_code=1)
 
-    monkeypatch.setattr("r2gen_lib.course.find_notebooks", lambda only: only)
-    monkeypatch.setattr("r2gen_lib.course.run_course", run_course)
+    monkeypatch.setattr("r2gen_lib.course.run.find_notebooks", lambda only: only)
+    monkeypatch.setattr("r2gen_lib.course.run.run_course", run_course)
     options = ["--profile", "ci", "--update", "--name", "mine", "--out", str(tmp_path), "--cell-timeout", "9"]
     assert cli.main(["course", *options]) == 1
     assert seen == {"folder": tmp_path / "mine", "profile": "ci", "update": True, "timeout": 9}
@@ -294,7 +294,7 @@ def test_simulate_renders_what_was_asked_for(monkeypatch, empty_cache, capsys):
     seen = []
     studies = [SimpleNamespace(id=str(n), split=split) for n, split in enumerate(["val", "test", "val", "val"])]
     monkeypatch.setitem(vars(r2gen_lib), "load_studies", lambda source, **options: studies)
-    render = "r2gen_lib.simulation.batch.render_pictures"
+    render = "r2gen_lib.simulation.render.render_pictures"
     monkeypatch.setattr(render, lambda chosen, *rest: seen.append((len(chosen), *rest)) or 1)
     assert cli.main(["simulate", "--limit", "2", "--split", "val", "--workers", "1", "--view", "lateral"]) == 0
     assert seen == [(2, "lateral", 1)]
@@ -323,7 +323,7 @@ def test_pretrain_passes_its_options_on(monkeypatch, tmp_path, capsys):
         assert (out, config.pictures, config.seed) == (tmp_path, 64, 3)
         return [{"finding": "oedema", "AUROC (picture)": 0.9, "pictures with it": 12}]
 
-    monkeypatch.setattr("r2gen_lib.training.pretrain_vision.pretrain", pretrain)
+    monkeypatch.setattr("r2gen_lib.training.pretraining.encoder.pretrain", pretrain)
     options = ["--out", str(tmp_path), "--pictures", "64", "--seed", "3"]
     assert cli.main(["pretrain-vision", *options]) == 0
     assert capsys.readouterr().out.split() == ["oedema", "0.900", "(12", "pictures)"]

@@ -10,8 +10,8 @@ import types
 import nbformat
 import pytest
 
-from r2gen_lib import colab, notebook_files
 from r2gen_lib.assets import checkout
+from r2gen_lib.course import colab, notebook_files
 from r2gen_lib.errors import R2GenError
 
 NOTEBOOK = checkout() / "notebooks" / "00_start_here.ipynb"

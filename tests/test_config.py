@@ -5,8 +5,8 @@ import json
 import pytest
 
 from r2gen_lib.config import PRESETS, PROFILES, get_preset, get_profile
+from r2gen_lib.config.serialization import preset_from_dict, preset_to_dict
 from r2gen_lib.errors import R2GenError
-from r2gen_lib.preset_json import preset_from_dict, preset_to_dict
 
 
 @pytest.mark.parametrize("name", PRESETS)

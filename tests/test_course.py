@@ -14,8 +14,9 @@ import pytest
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from r2gen_lib import kernel, notebook_files
-from r2gen_lib.course import find_notebooks, run_course
+from r2gen_lib.course import jupyter_kernel as kernel
+from r2gen_lib.course import notebook_files
+from r2gen_lib.course.run import find_notebooks, run_course
 from r2gen_lib.errors import R2GenError
 
 GOOD = ("import os, sys; print(os.environ['R2GEN_PROFILE'], sys.prefix)", "x = bytearray(150_000_000); 6 * 7")
@@ -99,7 +100,7 @@ def test_ctrl_c_keeps_what_was_done(tmp_path):
     write(tmp_path / "n", "00_a", "1", f"open({str(started)!r}, 'w'); import time; time.sleep(60)")
     code = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "from pathlib import Path; from r2gen_lib.course import *\n"
+        "from pathlib import Path; from r2gen_lib.course.run import *\n"
         "try: run_course(find_notebooks(folder=Path('n')), Path('r'), 'ci')\n"
         "except KeyboardInterrupt: raise SystemExit(130)"
     )
@@ -129,7 +130,8 @@ time.sleep(300)
 COMMAND = """
 import sys
 from pathlib import Path
-from r2gen_lib import cli, course
+from r2gen_lib import cli
+from r2gen_lib.course import run as course
 notebooks = sorted(Path("n").glob("0*.ipynb"))
 course.find_notebooks = lambda only=(), folder=None: notebooks
 raise SystemExit(cli.main(["course", "--profile", "ci", "--out", "runs", "--name", "r"]))

@@ -12,7 +12,8 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parent))
 from tiny_system import tiny_model
 
-from r2gen_lib import cli, demo
+from r2gen_lib import cli
+from r2gen_lib.demo import actions as demo
 from r2gen_lib.errors import ImageError, R2GenError
 
 GREY = np.random.default_rng(0).integers(0, 255, (40, 36), dtype=np.uint8)
@@ -102,7 +103,7 @@ def test_without_its_package_the_command_says_what_to_install(monkeypatch, capsy
 
 def test_the_page_says_what_it_is_not():
     pytest.importorskip("nicegui", reason="the extra `demo` is not installed (make demo does)")
-    from r2gen_lib import demo_page
+    from r2gen_lib.demo import page as demo_page
 
     assert isinstance(demo_page, types.ModuleType)
     assert "not for clinical use" in demo.NOTICE and "simulated" in demo.NOTICE

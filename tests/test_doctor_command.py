@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import r2gen_lib
-from r2gen_lib import doctor_command
+from r2gen_lib.commands import doctor as doctor_command
 from r2gen_lib.data.study import Picture, Study
 from r2gen_lib.errors import DataError
 

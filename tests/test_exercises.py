@@ -13,10 +13,12 @@ import pytest
 import torch
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from r2gen_lib import checks, cli, exercise_notebooks, notebook_files
+from r2gen_lib import checks, cli
 from r2gen_lib.assets import checkout
+from r2gen_lib.course import exercise_cells as exercise_notebooks
+from r2gen_lib.course import notebook_files
+from r2gen_lib.course.exercise_masters import Answer, read_master, read_masters
 from r2gen_lib.errors import CheckFailed, ExerciseError
-from r2gen_lib.exercises import Answer, read_master, read_masters
 
 NOTEBOOKS = checkout() / "notebooks"
 MASTERS = read_masters(NOTEBOOKS / "exercises")

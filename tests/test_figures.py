@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch import nn
 
-from r2gen_lib import figures
 from r2gen_lib.data.study import Study
 from r2gen_lib.model.alignment import splice
+from r2gen_lib.plots import lessons as figures
 
 
 @pytest.fixture(autouse=True)

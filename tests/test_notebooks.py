@@ -10,9 +10,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from r2gen_lib import notebook_files
 from r2gen_lib.assets import checkout
-from r2gen_lib.course_summary import TABLE_BEGIN, TABLE_END, put_table, read_summary, time_table
+from r2gen_lib.course import notebook_files
+from r2gen_lib.course.summary import TABLE_BEGIN, TABLE_END, put_table, read_summary, time_table
 from r2gen_lib.errors import R2GenError
 from r2gen_lib.privacy import check_notebooks
 

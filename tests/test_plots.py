@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from r2gen_lib import plots
-from r2gen_lib.system_drawing import PARTS
+from r2gen_lib.plots.system import PARTS
 
 PICTURE = np.tile(np.linspace(0, 255, 224).astype(np.uint8), (224, 1))
 

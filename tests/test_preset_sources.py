@@ -6,8 +6,8 @@ import pytest
 
 from r2gen_lib import cli
 from r2gen_lib.config import PRESETS
+from r2gen_lib.config.provenance import KINDS, SOURCES, settings, source_of
 from r2gen_lib.errors import R2GenError
-from r2gen_lib.preset_sources import KINDS, SOURCES, settings, source_of
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -8,10 +8,12 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from r2gen_lib import kernel, load_studies, notebook_files, privacy
+from r2gen_lib import load_studies, privacy
 from r2gen_lib.assets import checkout
-from r2gen_lib.course import run_course
-from r2gen_lib.data.doctor import examine
+from r2gen_lib.course import jupyter_kernel as kernel
+from r2gen_lib.course import notebook_files
+from r2gen_lib.course.run import run_course
+from r2gen_lib.data.audit.audit import examine
 from r2gen_lib.data.study import Study
 from r2gen_lib.errors import PrivacyError
 

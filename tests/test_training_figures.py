@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from r2gen_lib import training_figures as figures
 from r2gen_lib.errors import DataError
-from r2gen_lib.figures import show
+from r2gen_lib.plots import training as figures
+from r2gen_lib.plots.lessons import show
 
 
 @pytest.fixture(autouse=True)

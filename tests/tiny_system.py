@@ -20,7 +20,7 @@ from r2gen_lib.config import (
     VisionConfig,
 )
 from r2gen_lib.data.study import Picture, Study
-from r2gen_lib.model.language import LanguageModel, checksum, freeze
+from r2gen_lib.model.llm import LanguageModel, checksum, freeze
 from r2gen_lib.model.r2gengpt import R2GenGPT
 
 TOKENIZER = Path(__file__).parent / "parity" / "shallow" / "tokenizer.json"

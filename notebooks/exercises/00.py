@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from r2gen_lib import R2GenGPT
-from r2gen_lib.data.images import to_pixel_values
-from r2gen_lib.simulation.findings import Finding
+from r2gen_lib.data.images.decode import to_pixel_values
+from r2gen_lib.findings.finding import Finding
 from r2gen_lib.simulation.simulate import simulate
 
 model = R2GenGPT.from_trained("laptop-shallow")

@@ -5,7 +5,7 @@
 # %% setup
 import numpy as np
 
-from r2gen_lib.figures import picture_grid, show
+from r2gen_lib.plots.lessons import picture_grid, show
 from r2gen_lib.simulation.simulate import simulate
 
 normal = simulate("CXR12")

@@ -6,7 +6,7 @@
 # Write `training_gb(frozen, trained, working_gb)` in GB of 1e9 bytes.
 # Frozen parameters take 2 bytes each. A trained one is kept in fp32, and so are its gradient and AdamW's two moments.
 # Then put into `fitting` the modes that fit a GPU of 16 GB, for Llama-2-7b and Swin-B, without the tenth that section
-# 2 leaves free. The working memory is what `training_memory` of `r2gen_lib.model.memory` estimates on CUDA for two
+# 2 leaves free. The working memory is what `training_memory` of `r2gen_lib.model.budget.memory` estimates on CUDA for two
 # reports of 60 tokens, the runtime included:
 #
 # | mode | frozen | trained | working GB |

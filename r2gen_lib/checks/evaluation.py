@@ -134,7 +134,7 @@ def check_bootstrap(interval: Callable[[np.ndarray, int, int], tuple[float, floa
 @exercise("05.4", "Design a counterfactual")
 def check_counterfactual(plan: dict) -> str:
     """Is the plan complete: finding, side, severity, chests, words, denials, control, seed, rate?"""
-    from r2gen_lib.simulation.findings import FINDING_NAMES
+    from r2gen_lib.findings.finding import FINDING_NAMES
 
     if not isinstance(plan, dict):
         raise Wrong(f"the plan is {described(plan)}, expected a dictionary.")

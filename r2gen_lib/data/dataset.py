@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from r2gen_lib.data.images import check_fit, normalise, to_square
-from r2gen_lib.data.picture_cache import PictureCache
+from r2gen_lib.data.images.cache import PictureCache
+from r2gen_lib.data.images.decode import check_fit, normalise, to_square
 from r2gen_lib.data.study import Study
 from r2gen_lib.data.views import with_views
 from r2gen_lib.errors import DataError

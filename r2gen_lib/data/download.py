@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
-from r2gen_lib.data.resume import ResumingDownloader
+from r2gen_lib.data.resumable_download import ResumingDownloader
 from r2gen_lib.errors import DataError
 from r2gen_lib.files import atomic_write, sha256_of
 

@@ -13,7 +13,7 @@ import numpy as np
 from r2gen_lib.errors import DataError, ImageError
 
 if TYPE_CHECKING:
-    from r2gen_lib.simulation.findings import Finding
+    from r2gen_lib.findings.finding import Finding
 
 SPLITS = ("train", "val", "test")
 
@@ -44,7 +44,7 @@ class Picture:
         if self.loader is not None:
             return _checked_grey(self.loader(), self)
         if self.path is not None:
-            from r2gen_lib.data.images import load_grey
+            from r2gen_lib.data.images.decode import load_grey
 
             return load_grey(self.path)
         raise ImageError(

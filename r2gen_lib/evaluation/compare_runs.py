@@ -16,12 +16,12 @@ import numpy as np
 import pandas as pd
 
 from r2gen_lib.errors import DataError
-from r2gen_lib.evaluation.clinical import clinical_study_scores
-from r2gen_lib.evaluation.finding_marks import MarkedSentence, mark_generated, mark_stated, stated, study_f1
-from r2gen_lib.evaluation.language import LanguageScorer
-from r2gen_lib.evaluation.page import SHOWN, WITHHELD, flat_settings, write_page
-from r2gen_lib.evaluation.statistics import CONFIDENCE, RESAMPLES, StudyScore, compare
+from r2gen_lib.evaluation.page.finding_marks import MarkedSentence, mark_generated, mark_stated, stated, study_f1
+from r2gen_lib.evaluation.page.render import SHOWN, WITHHELD, flat_settings, write_page
 from r2gen_lib.files import atomic_write
+from r2gen_lib.metrics.bootstrap import CONFIDENCE, RESAMPLES, StudyScore, compare
+from r2gen_lib.metrics.chexpert_f1 import clinical_study_scores
+from r2gen_lib.metrics.nlg import LanguageScorer
 
 SCORES, REPORTS = "scores.json", "reports.csv"
 SHOWN_STUDIES = 5

@@ -20,9 +20,9 @@ from contextlib import nullcontext
 import pandas as pd
 
 from r2gen_lib.errors import DataError
-from r2gen_lib.evaluation.constant_reports import best_constant_reports, constant_report
-from r2gen_lib.evaluation.language import LanguageScorer, check_pairs
-from r2gen_lib.evaluation.statistics import CONFIDENCE, RESAMPLES, StudyScore, bootstrap_scores
+from r2gen_lib.evaluation.constant_report import best_constant_reports, constant_report
+from r2gen_lib.metrics.bootstrap import CONFIDENCE, RESAMPLES, StudyScore, bootstrap_scores
+from r2gen_lib.metrics.nlg import LanguageScorer, check_pairs
 
 MODEL, CONSTANT, SHUFFLED = "model", "constant report", "shuffled pictures"
 BLANK, NEAREST, PERFECT_EYE = "blank picture", "nearest neighbour", "perfect eye"

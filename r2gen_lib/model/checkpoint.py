@@ -24,10 +24,10 @@ from torch import Tensor, nn
 from r2gen_lib import __version__
 from r2gen_lib.assets import repository_data
 from r2gen_lib.config import Preset
+from r2gen_lib.config.serialization import preset_from_dict, preset_to_dict
 from r2gen_lib.errors import AssetError, CheckpointError, R2GenError
 from r2gen_lib.model.lora_names import name_without_lora
 from r2gen_lib.model.sharding import unsharded
-from r2gen_lib.preset_json import preset_from_dict, preset_to_dict
 
 if TYPE_CHECKING:
     from r2gen_lib.model.r2gengpt import R2GenGPT

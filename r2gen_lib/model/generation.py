@@ -21,8 +21,8 @@ from transformers import (
 from r2gen_lib.config import DecodingConfig
 from r2gen_lib.errors import R2GenError
 from r2gen_lib.model.alignment import Splice
-from r2gen_lib.model.reading import check_length
-from r2gen_lib.model.sampling import score_processors
+from r2gen_lib.model.logits_processors import score_processors
+from r2gen_lib.model.report_logits import check_length
 from r2gen_lib.model.sharding import is_sharded
 
 _SAMPLING = ("temperature", "top_k", "top_p", "seed")

@@ -11,9 +11,9 @@ from transformers.pytorch_utils import Conv1D
 
 from r2gen_lib.config import LoraConfig
 from r2gen_lib.errors import R2GenError
-from r2gen_lib.model.language_weights import has_adapter
+from r2gen_lib.model.encoder import VisionEncoder, token_count
+from r2gen_lib.model.llm_weights import has_adapter
 from r2gen_lib.model.lora_names import is_lora, mark_own_lora
-from r2gen_lib.model.vision import VisionEncoder, token_count
 
 _ENCODER_TARGET = ("qkv",)
 _LANGUAGE_TARGET = ("q_proj", "v_proj")

@@ -14,22 +14,22 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from r2gen_lib.config import Preset, check_mode, get_preset
+from r2gen_lib.config.original_behaviour import with_original_behaviour
 from r2gen_lib.errors import AssetError, R2GenError
 from r2gen_lib.model import checkpoint, hub
 from r2gen_lib.model.alignment import end_ids, prompt_ids, report_ids, splice
+from r2gen_lib.model.encoder import VisionEncoder, load_vision_weights
 from r2gen_lib.model.generation import Generated, changed_decoding, generate_reports, stream_report
-from r2gen_lib.model.language import LanguageModel, checksum, load_language
+from r2gen_lib.model.llm import LanguageModel, checksum, load_language
 from r2gen_lib.model.lora import train_dropout, with_language_lora
-from r2gen_lib.model.loss import report_loss, weights_in_place
-from r2gen_lib.model.low_memory import GRADIENT_SCALE, scale_gradient
-from r2gen_lib.model.original_checkpoint import model_from_original
-from r2gen_lib.model.perfect_eye import MODEL_NAME, PerfectEye
-from r2gen_lib.model.reading import ReportReader
+from r2gen_lib.model.memory_saving import GRADIENT_SCALE, scale_gradient
+from r2gen_lib.model.modes import make_mapper, prepare_mode, set_training
+from r2gen_lib.model.nearest_tokens import nearest_words
+from r2gen_lib.model.oracle_encoder import MODEL_NAME, PerfectEye
+from r2gen_lib.model.original.load import model_from_original
+from r2gen_lib.model.report_logits import ReportReader
+from r2gen_lib.model.report_loss import report_loss, weights_in_place
 from r2gen_lib.model.sharding import check_sharding
-from r2gen_lib.model.tuning import make_mapper, prepare_mode, set_training
-from r2gen_lib.model.vision import VisionEncoder, load_vision_weights
-from r2gen_lib.model.words import nearest_words
-from r2gen_lib.original_behaviour import with_original_behaviour
 
 FROM_PRESET = "preset"  # take the vision weights that the preset names
 
@@ -189,7 +189,7 @@ class R2GenGPT(nn.Module):
         """The model that a ``.pth`` of the public R2GenGPT code was saved from, in the mode it was trained in.
 
         Args:
-            path: the file. It holds what trained; nothing in it is run (r2gen_lib.model.original_file).
+            path: the file. It holds what trained; nothing in it is run (r2gen_lib.model.original.file).
             preset: of the same encoder and language model. A LoRA's rank, alpha and dropout are the file's own.
             vision_weights: the frozen encoder it was trained behind, as timm's or transformers' safetensors file. The
                 file itself holds it in deep mode.

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from r2gen_lib.config import Preset
 from r2gen_lib.errors import R2GenError
-from r2gen_lib.model.low_memory import decoder_layers
+from r2gen_lib.model.memory_saving import decoder_layers
 
 _OLDEST_TORCH = "2.8"  # fully_shard's ignored_params
 

@@ -8,7 +8,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from r2gen_lib.config import PRESETS, DecodingConfig, LanguageConfig, OptimConfig, Preset, VisionConfig
-from r2gen_lib.model.language import LanguageModel, checksum, freeze, load_language
+from r2gen_lib.model.llm import LanguageModel, checksum, freeze, load_language
 from r2gen_lib.model.r2gengpt import R2GenGPT
 
 _SHAPE = dict(

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from r2gen_lib.errors import SimulationError
+from r2gen_lib.findings.finding import FINDING_NAMES, Finding
+from r2gen_lib.findings.mesh_codes import findings_from_mesh
 from r2gen_lib.simulation.acquisition import Acquisition
-from r2gen_lib.simulation.codes import findings_from_mesh
+from r2gen_lib.simulation.anatomy.geometry import COARSE, Edit
+from r2gen_lib.simulation.anatomy.thorax import VOXEL_MM, Thorax, load_thorax
 from r2gen_lib.simulation.detector import develop
-from r2gen_lib.simulation.edits import draw
-from r2gen_lib.simulation.findings import FINDING_NAMES, Finding
-from r2gen_lib.simulation.geometry import COARSE, Edit
+from r2gen_lib.simulation.drawers.draw import draw
 from r2gen_lib.simulation.projection import VIEWS, Rays, project, project_box, put_edits, rays_of, slabs_unedited
-from r2gen_lib.simulation.thorax import VOXEL_MM, Thorax, load_thorax
 
 if TYPE_CHECKING:
     from r2gen_lib.data.study import Study

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 import torch
 
-from r2gen_lib.data.picture_cache import PictureCache
+from r2gen_lib.data.images.cache import PictureCache
 from r2gen_lib.data.study import Study
 from r2gen_lib.errors import DataError
+from r2gen_lib.inference.feature_cache import encode_studies, study_pixels
 from r2gen_lib.model.r2gengpt import R2GenGPT
 from r2gen_lib.model.sharding import is_sharded
-from r2gen_lib.training.emphasis import token_weights
-from r2gen_lib.training.feature_cache import encode_studies, study_pixels
 from r2gen_lib.training.processes import Processes
+from r2gen_lib.training.rare_findings.token_weights import token_weights
 from r2gen_lib.training.schedule import cut
 
 

@@ -19,7 +19,8 @@ import torch
 from tqdm import tqdm
 
 from r2gen_lib.config import Preset, Profile, get_preset, get_profile
-from r2gen_lib.data.doctor import require_healthy
+from r2gen_lib.config.serialization import preset_to_dict
+from r2gen_lib.data.audit.audit import require_healthy
 from r2gen_lib.data.study import Study, by_split
 from r2gen_lib.data.views import with_views
 from r2gen_lib.errors import CheckpointError, R2GenError
@@ -27,12 +28,11 @@ from r2gen_lib.files import atomic_write
 from r2gen_lib.model import checkpoint
 from r2gen_lib.model.r2gengpt import R2GenGPT
 from r2gen_lib.model.sharding import unsharded
-from r2gen_lib.preset_json import preset_to_dict
 from r2gen_lib.stopping import uninterrupted
-from r2gen_lib.training.balance import balanced
 from r2gen_lib.training.examples import Examples
 from r2gen_lib.training.processes import Processes
-from r2gen_lib.training.resume import STATE, load_state, save_state
+from r2gen_lib.training.rare_findings.repeat_sampling import balanced
+from r2gen_lib.training.run_state import STATE, load_state, save_state
 from r2gen_lib.training.schedule import length_batches, make_optimizer, ordered_batches, rate_at, set_rate
 from r2gen_lib.training.step import take_step
 from r2gen_lib.training.tensorboard import FOLDER, EventFiles, remove_event_files
@@ -93,7 +93,7 @@ def train(
         out_dir: results, and the state from which a killed run goes on when called again with ``resume``.
         seed: of the choice of studies, their order, and dropout.
         missing_view: what happens to a study that lacks a view of the preset (``r2gen_lib.data.views``).
-        skip_checks: names of the doctor's checks to leave out (``r2gen_lib.data.health.PROBLEMS``).
+        skip_checks: names of the doctor's checks to leave out (``r2gen_lib.data.audit.audit_report.PROBLEMS``).
         tensorboard: whenever the state is saved, write the curves to ``out_dir / "tensorboard"`` as event files too.
 
     Raises:

@@ -75,7 +75,7 @@ def _scores(model: R2GenGPT, examples: Examples, batch_size: int, processes: Pro
     from pycocoevalcap.bleu.bleu import Bleu
     from pycocoevalcap.cider.cider import Cider
 
-    from r2gen_lib.evaluation.language import tokenize
+    from r2gen_lib.metrics.nlg import tokenize
 
     written: dict[int, str] = {}
     for indices, counts in processes.turns(cut(range(len(examples)), batch_size), is_sharded(model.language)):

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from r2gen_lib.data.annotation import load_annotation
+from r2gen_lib.data.readers.annotation import load_annotation
 from r2gen_lib.data.study import Study
 from r2gen_lib.errors import DataError
 

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from r2gen_lib.data.dataset import Batch, ReportDataset, collate, report_loader
-from r2gen_lib.data.picture_cache import PictureCache
+from r2gen_lib.data.images.cache import PictureCache
 from r2gen_lib.data.study import Picture, Study
 from r2gen_lib.errors import DataError, ImageError
 

@@ -27,7 +27,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from r2gen_lib.data.images import load_grey
+from r2gen_lib.data.images.decode import load_grey
 from r2gen_lib.data.study import Picture
 from r2gen_lib.errors import ImageError
 
@@ -318,7 +318,7 @@ def test_damaged_bytes_give_a_picture_or_the_one_error(tmp_path, ramp):
 def test_pydicom_is_not_imported_for_other_pictures(tmp_path):
     Image.new("L", (4, 4)).save(tmp_path / "picture.png")
     code = (
-        "import sys; from r2gen_lib.data.images import load_grey; "
+        "import sys; from r2gen_lib.data.images.decode import load_grey; "
         f"load_grey({str(tmp_path / 'picture.png')!r}); print('pydicom' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -13,11 +13,11 @@ from PIL import Image
 
 from r2gen_lib import load_studies
 from r2gen_lib.config import PRESETS, LanguageConfig
-from r2gen_lib.data import picture_survey
-from r2gen_lib.data.doctor import examine, require_healthy
-from r2gen_lib.data.health import PROBLEMS, WARNINGS
-from r2gen_lib.data.lengths import estimated_tokens, token_counter
-from r2gen_lib.data.picture_content import fault_in
+from r2gen_lib.data.audit import image_survey as picture_survey
+from r2gen_lib.data.audit.audit import examine, require_healthy
+from r2gen_lib.data.audit.audit_report import PROBLEMS, WARNINGS
+from r2gen_lib.data.audit.image_content import fault_in
+from r2gen_lib.data.audit.token_counts import estimated_tokens, token_counter
 from r2gen_lib.data.study import Picture, Study
 from r2gen_lib.errors import DataError
 

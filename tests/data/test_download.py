@@ -11,9 +11,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from r2gen_lib.data import resume
+from r2gen_lib.data import resumable_download as resume
 from r2gen_lib.data.download import OPENI_ARCHIVES, download_openi, extract_archive, fetch
-from r2gen_lib.data.openi_files import load_openi_files
+from r2gen_lib.data.readers.openi_files import load_openi_files
 from r2gen_lib.errors import DataError
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB

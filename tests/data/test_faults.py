@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from r2gen_lib.data.faults import Faults, quoted
+from r2gen_lib.data.readers.error_list import Faults, quoted
 from r2gen_lib.errors import DataError
 
 

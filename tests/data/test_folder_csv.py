@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from r2gen_lib.data.folder_csv import hash_split, load_folder_csv
+from r2gen_lib.data.readers.folder_csv import hash_split, load_folder_csv
 from r2gen_lib.errors import DataError
 
 

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from r2gen_lib.data.indiana_csv import PROJECTIONS, REPORTS, load_indiana_csv
+from r2gen_lib.data.readers.indiana_csv import PROJECTIONS, REPORTS, load_indiana_csv
 from r2gen_lib.errors import DataError
 
 HEADER = "uid,MeSH,Problems,image,indication,comparison,findings,impression"

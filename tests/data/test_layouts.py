@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 
 from r2gen_lib import load_studies
-from r2gen_lib.data.doctor import examine
-from r2gen_lib.data.openi_files import holds_openi_reports
+from r2gen_lib.data.audit.audit import examine
+from r2gen_lib.data.readers.openi_files import holds_openi_reports
 from r2gen_lib.errors import DataError
 
 SUBJECT, STUDY = "p10/p10000032/s50414267", "50414267"
@@ -242,7 +242,7 @@ def test_the_search_for_reports_stops_at_the_first(tmp_path, listed):
 
 
 def test_a_huge_folder_without_reports_is_not_searched_for_ever(tmp_path, monkeypatch, listed):
-    monkeypatch.setattr("r2gen_lib.data.openi_files._LOOKED_AT", 30)
+    monkeypatch.setattr("r2gen_lib.data.readers.openi_files._LOOKED_AT", 30)
     for n in range(40):
         (tmp_path / "p10" / f"s{n}").mkdir(parents=True)
     assert not holds_openi_reports(tmp_path) and len(listed) < 5

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from r2gen_lib.data.mimic_cxr import load_mimic_cxr
+from r2gen_lib.data.readers.mimic_cxr import load_mimic_cxr
 from r2gen_lib.data.study import check_leaks
 from r2gen_lib.errors import DataError
 

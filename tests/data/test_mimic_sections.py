@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from r2gen_lib.data.mimic_sections import MIMIC_SECTIONS, mimic_sections, report_parts
+from r2gen_lib.data.readers.mimic_sections import MIMIC_SECTIONS, mimic_sections, report_parts
 from r2gen_lib.data.reports import choose_section
 from r2gen_lib.errors import DataError
 

@@ -12,7 +12,7 @@ from functools import partial
 import pytest
 
 from r2gen_lib import assets
-from r2gen_lib.data.openi import load_openi_reports, read_openi_archive, read_split_table
+from r2gen_lib.data.readers.openi import load_openi_reports, read_openi_archive, read_split_table
 from r2gen_lib.data.reports import clean_report
 from r2gen_lib.data.study import by_split, check_leaks
 from r2gen_lib.errors import AssetError, DataError

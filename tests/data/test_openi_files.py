@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset, FileMetaDataset
 
 from r2gen_lib import assets
-from r2gen_lib.data.faults import Faults
-from r2gen_lib.data.openi import parse_record, read_openi_archive, read_split_table
-from r2gen_lib.data.openi_files import load_openi_files, read_openi_folder
-from r2gen_lib.data.openi_views import header_view, known_views, name_views, picture_key
+from r2gen_lib.data.readers.error_list import Faults
+from r2gen_lib.data.readers.openi import parse_record, read_openi_archive, read_split_table
+from r2gen_lib.data.readers.openi_files import load_openi_files, read_openi_folder
+from r2gen_lib.data.readers.openi_views import header_view, known_views, name_views, picture_key
 from r2gen_lib.data.reports import SECTIONS
 from r2gen_lib.errors import DataError
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from r2gen_lib.data import picture_cache
-from r2gen_lib.data.images import load_grey, to_square
-from r2gen_lib.data.picture_cache import PictureCache
+from r2gen_lib.data.images import cache as picture_cache
+from r2gen_lib.data.images.cache import PictureCache
+from r2gen_lib.data.images.decode import load_grey, to_square
 from r2gen_lib.errors import CacheError, ImageError
 
 SIDE = 16
@@ -237,7 +237,7 @@ def test_a_full_disk_leaves_nothing_half_entered(tmp_path, cache, decoded, monke
 _WORKER = """
 import sys
 from pathlib import Path
-from r2gen_lib.data.picture_cache import PictureCache
+from r2gen_lib.data.images.cache import PictureCache
 
 folder, order = Path(sys.argv[1]), int(sys.argv[2])
 cache = PictureCache(16, folder=folder / "cache")

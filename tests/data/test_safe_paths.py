@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from r2gen_lib.data.safe_paths import inside
+from r2gen_lib.data.readers.safe_paths import inside
 from r2gen_lib.errors import DataError
 
 

@@ -5,7 +5,7 @@ import gzip
 
 import pytest
 
-from r2gen_lib.data.tables import read_table
+from r2gen_lib.data.readers.csv_table import read_table
 from r2gen_lib.errors import DataError
 
 

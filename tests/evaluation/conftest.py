@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from r2gen_lib.evaluation import language
-from r2gen_lib.evaluation.language import LanguageScorer
+from r2gen_lib.metrics import nlg as language
+from r2gen_lib.metrics.nlg import LanguageScorer
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # tests/tiny_system.py, whatever pytest's import mode
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from pycocoevalcap.bleu.bleu import Bleu
 
-from r2gen_lib.data.openi import load_openi_reports
+from r2gen_lib.data.readers.openi import load_openi_reports
 from r2gen_lib.data.study import by_split
 from r2gen_lib.errors import DataError
-from r2gen_lib.evaluation.constant_reports import _words
+from r2gen_lib.evaluation.constant_report import _words
 from r2gen_lib.evaluation.controls import (
     best_constant_reports,
     constant_report,
@@ -17,8 +17,8 @@ from r2gen_lib.evaluation.controls import (
     score_systems,
     shuffled,
 )
-from r2gen_lib.evaluation.language import METRICS
-from r2gen_lib.evaluation.statistics import mean_score
+from r2gen_lib.metrics.bootstrap import mean_score
+from r2gen_lib.metrics.nlg import METRICS
 
 
 @pytest.fixture(scope="module")

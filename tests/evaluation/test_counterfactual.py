@@ -8,12 +8,10 @@ from tiny_system import tiny_model
 from r2gen_lib import R2GenGPT, cli
 from r2gen_lib.data.study import Study
 from r2gen_lib.errors import DataError, SimulationError
-from r2gen_lib.evaluation.clinical import label_table
-from r2gen_lib.evaluation.counterfactual import Counterfactuals, encode_shots, run_pairs
-from r2gen_lib.evaluation.counterfactual_cases import CASES, DEFAULT_FINDINGS, chosen_cases, covers
-from r2gen_lib.evaluation.counterfactual_figures import pair_gallery, rate_figure, telling_pairs
-from r2gen_lib.evaluation.counterfactual_pairs import BESIDE, CONTROL, NORMAL, OWN, Shot, make_pairs
-from r2gen_lib.evaluation.counterfactual_tables import (
+from r2gen_lib.evaluation.counterfactual.figures import pair_gallery, rate_figure, telling_pairs
+from r2gen_lib.evaluation.counterfactual.pairs import BESIDE, CONTROL, NORMAL, OWN, Shot, make_pairs
+from r2gen_lib.evaluation.counterfactual.run import Counterfactuals, encode_shots, run_pairs
+from r2gen_lib.evaluation.counterfactual.tables import (
     counterfactual_table,
     format_stages,
     format_table,
@@ -22,7 +20,9 @@ from r2gen_lib.evaluation.counterfactual_tables import (
     share,
     stages,
 )
-from r2gen_lib.simulation.findings import Finding
+from r2gen_lib.findings.chexpert import CASES, DEFAULT_FINDINGS, chosen_cases, covers
+from r2gen_lib.findings.finding import Finding
+from r2gen_lib.metrics.chexpert_f1 import label_table
 
 HEART, FLUID = CASES["Cardiomegaly"], CASES["Pleural Effusion"]
 OTHERS = {

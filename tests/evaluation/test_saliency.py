@@ -9,12 +9,9 @@ from tiny_system import tiny_model
 
 from r2gen_lib import R2GenGPT
 from r2gen_lib.errors import DataError, R2GenError
-from r2gen_lib.evaluation.counterfactual import run_pairs
-from r2gen_lib.evaluation.counterfactual_cases import CASES
-from r2gen_lib.evaluation.counterfactual_pairs import NORMAL, Pair, Shot
-from r2gen_lib.evaluation.counterfactual_tables import stages
-from r2gen_lib.evaluation.likelihood import log_odds
-from r2gen_lib.evaluation.pointing import (
+from r2gen_lib.evaluation.counterfactual.likelihood import log_odds
+from r2gen_lib.evaluation.counterfactual.pairs import NORMAL, Pair, Shot
+from r2gen_lib.evaluation.counterfactual.pointing import (
     body_of,
     format_pointing,
     point_of,
@@ -23,8 +20,11 @@ from r2gen_lib.evaluation.pointing import (
     save_pointing,
     target_of,
 )
-from r2gen_lib.evaluation.saliency import METHODS, method_names, saliency_maps
-from r2gen_lib.simulation.findings import Finding
+from r2gen_lib.evaluation.counterfactual.run import run_pairs
+from r2gen_lib.evaluation.counterfactual.saliency import METHODS, method_names, saliency_maps
+from r2gen_lib.evaluation.counterfactual.tables import stages
+from r2gen_lib.findings.chexpert import CASES
+from r2gen_lib.findings.finding import Finding
 
 HEART, FLUID = CASES["Cardiomegaly"], CASES["Pleural Effusion"]
 

@@ -12,7 +12,7 @@ from tiny_system import TINY, tiny_pixels
 from r2gen_lib.config import LanguageConfig, LoraConfig, PromptConfig
 from r2gen_lib.errors import R2GenError
 from r2gen_lib.model.alignment import splice
-from r2gen_lib.model.language import checksum, language_skeleton
+from r2gen_lib.model.llm import checksum, language_skeleton
 
 TEXTS = ["heart", "no fluid"]
 FEATURES = torch.randn(2, 16, 16, generator=torch.Generator().manual_seed(0))

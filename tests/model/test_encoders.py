@@ -10,8 +10,8 @@ from tiny_system import TINY, tiny_model
 
 from r2gen_lib.config import LoraConfig, VisionConfig
 from r2gen_lib.errors import R2GenError
-from r2gen_lib.model.tuning import inject_lora, parameter_table
-from r2gen_lib.model.vision import VisionEncoder, token_count
+from r2gen_lib.model.encoder import VisionEncoder, token_count
+from r2gen_lib.model.modes import inject_lora, parameter_table
 
 _VIT = dict(patch_size=8, embed_dim=16, depth=2, num_heads=2)
 _SWIN = dict(patch_size=4, window_size=2, embed_dim=8, depths=(1, 2), num_heads=(1, 2))

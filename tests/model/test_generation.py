@@ -13,7 +13,7 @@ from tiny_system import tiny_model
 from r2gen_lib.config import DecodingConfig
 from r2gen_lib.errors import R2GenError
 from r2gen_lib.model.generation import cut_to_whole
-from r2gen_lib.model.sampling import score_processors
+from r2gen_lib.model.logits_processors import score_processors
 
 FEATURES = torch.randn(3, 16, 16, generator=torch.Generator().manual_seed(0))
 SAMPLED = dict(do_sample=True, max_new_tokens=12)

@@ -16,7 +16,7 @@ from r2gen_lib.assets import asset
 from r2gen_lib.config import LanguageConfig
 from r2gen_lib.errors import AssetError
 from r2gen_lib.files import sha256_of
-from r2gen_lib.model.language import _gguf_file, load_language
+from r2gen_lib.model.llm import _gguf_file, load_language
 
 
 def write_gguf(folder):

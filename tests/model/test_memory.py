@@ -9,18 +9,19 @@ import pytest
 import torch
 from tiny_system import SHAPE, TINY, tiny_model, tiny_pixels
 
-from r2gen_lib import cli, parameters_command
+from r2gen_lib import cli
+from r2gen_lib.commands import parameters as parameters_command
 from r2gen_lib.config import MODES, PRESETS
 from r2gen_lib.errors import R2GenError
-from r2gen_lib.model.dry_run import LiveBytes
-from r2gen_lib.model.memory import (
+from r2gen_lib.model.budget.fit import LARGEST, MARGIN, fitting_settings
+from r2gen_lib.model.budget.live_bytes import LiveBytes
+from r2gen_lib.model.budget.memory import (
     PROCESS_BYTES,
     generation_memory,
     memory_table,
     quantization_saving,
     training_memory,
 )
-from r2gen_lib.model.memory_fit import LARGEST, MARGIN, fitting_settings
 from r2gen_lib.model.r2gengpt import R2GenGPT
 from r2gen_lib.training.schedule import make_optimizer
 

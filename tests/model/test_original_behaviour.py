@@ -9,12 +9,13 @@ import pytest
 import torch
 from tiny_system import PROFILE, TINY, tiny_language, tiny_model, tiny_pixels, tiny_studies
 
-from r2gen_lib import cli, train_command
+from r2gen_lib import cli
+from r2gen_lib.commands import train as train_command
 from r2gen_lib.config import PRESETS
-from r2gen_lib.model.query_value import query_and_value
+from r2gen_lib.config.original_behaviour import with_original_behaviour
+from r2gen_lib.config.serialization import preset_from_dict, preset_to_dict
+from r2gen_lib.model.fused_qkv_lora import query_and_value
 from r2gen_lib.model.r2gengpt import R2GenGPT
-from r2gen_lib.original_behaviour import with_original_behaviour
-from r2gen_lib.preset_json import preset_from_dict, preset_to_dict
 from r2gen_lib.training import trainer
 from r2gen_lib.training.examples import Examples
 from r2gen_lib.training.schedule import make_optimizer, rate_at

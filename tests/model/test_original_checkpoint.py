@@ -19,16 +19,17 @@ from safetensors.torch import load_file, save_file
 from tiny_system import TINY, tiny_language, tiny_model, tiny_pixels
 from torch import nn
 
-from r2gen_lib import cli, convert_command
+from r2gen_lib import cli
+from r2gen_lib.commands import convert as convert_command
 from r2gen_lib.config import MODES
+from r2gen_lib.config.original_behaviour import with_original_behaviour
 from r2gen_lib.errors import CheckpointError, R2GenError
-from r2gen_lib.model.original import original_names, original_shapes
-from r2gen_lib.model.original_checkpoint import load_original_checkpoint
-from r2gen_lib.model.original_file import read_original
+from r2gen_lib.model.encoder import VisionEncoder, load_vision_weights
+from r2gen_lib.model.modes import is_lora, make_mapper, prepare_mode
+from r2gen_lib.model.original.file import read_original
+from r2gen_lib.model.original.load import load_original_checkpoint
+from r2gen_lib.model.original.tensor_names import original_names, original_shapes
 from r2gen_lib.model.r2gengpt import R2GenGPT
-from r2gen_lib.model.tuning import is_lora, make_mapper, prepare_mode
-from r2gen_lib.model.vision import VisionEncoder, load_vision_weights
-from r2gen_lib.original_behaviour import with_original_behaviour
 
 PARITY = Path(__file__).parents[1] / "parity"
 PRESET = replace(TINY, lora=replace(TINY.lora, query_value=True))

@@ -9,8 +9,8 @@ from tiny_system import TINY, tiny_model, tiny_pixels
 from r2gen_lib.config import PRESETS
 from r2gen_lib.errors import AssetError, DataError, R2GenError
 from r2gen_lib.model.alignment import report_ids, splice
+from r2gen_lib.model.encoder import VisionEncoder, token_count
 from r2gen_lib.model.r2gengpt import R2GenGPT
-from r2gen_lib.model.vision import VisionEncoder, token_count
 
 TEXTS = ["the heart is normal in size .", "no effusion"]
 

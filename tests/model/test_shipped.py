@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from r2gen_lib.assets import repository_data
-from r2gen_lib.describe import describe_blank
+from r2gen_lib.inference.generate_reports import describe_blank
+from r2gen_lib.model.modes import parameter_table
 from r2gen_lib.model.r2gengpt import R2GenGPT
-from r2gen_lib.model.tuning import parameter_table
 
 WEIGHTS = repository_data("weights")
 SHIPPED = {"laptop-shallow": "shallow", "laptop-delta": "delta"}

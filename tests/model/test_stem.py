@@ -11,9 +11,9 @@ import torch
 from r2gen_lib.assets import asset
 from r2gen_lib.config import PRESETS
 from r2gen_lib.errors import R2GenError
-from r2gen_lib.model.tuning import prepare_mode, set_training
-from r2gen_lib.model.vision import VisionEncoder, make_timm
-from r2gen_lib.training.pretrain_vision import put_imagenet_stem
+from r2gen_lib.model.encoder import VisionEncoder, make_timm
+from r2gen_lib.model.modes import prepare_mode, set_training
+from r2gen_lib.training.pretraining.encoder import put_imagenet_stem
 
 VISION = PRESETS["laptop"].vision
 

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PreTrainedTokenizerFast
 
 from r2gen_lib.config import LanguageConfig, Preset, PromptConfig
-from r2gen_lib.model.language import LanguageModel, load_language
+from r2gen_lib.model.llm import LanguageModel, load_language
 from r2gen_lib.model.r2gengpt import R2GenGPT
 
 CHATML = (

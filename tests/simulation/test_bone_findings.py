@@ -7,12 +7,12 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
-from r2gen_lib.simulation.bone_findings import DRAWERS
-from r2gen_lib.simulation.findings import MIDLINE, Finding
-from r2gen_lib.simulation.geometry import COARSE
+from r2gen_lib.findings.finding import MIDLINE, Finding
+from r2gen_lib.simulation.anatomy.geometry import COARSE
+from r2gen_lib.simulation.anatomy.skeleton import FIRST_RIB, L2, T1, T12, vertebrae
+from r2gen_lib.simulation.anatomy.thorax import load_thorax
+from r2gen_lib.simulation.drawers.bones import DRAWERS
 from r2gen_lib.simulation.simulate import simulate
-from r2gen_lib.simulation.skeleton import FIRST_RIB, L2, T1, T12, vertebrae
-from r2gen_lib.simulation.thorax import load_thorax
 
 BROKEN = ("Rib Fracture", "Clavicle Fracture")
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from r2gen_lib.simulation import device_findings, heart_findings
-from r2gen_lib.simulation.edits import draw
-from r2gen_lib.simulation.findings import MIDLINE, ZONES, Finding
+from r2gen_lib.findings.finding import MIDLINE, ZONES, Finding
+from r2gen_lib.simulation.anatomy.thorax import VOXEL_MM, load_thorax
+from r2gen_lib.simulation.drawers import devices as device_findings
+from r2gen_lib.simulation.drawers import heart as heart_findings
+from r2gen_lib.simulation.drawers.draw import draw
 from r2gen_lib.simulation.simulate import simulate
-from r2gen_lib.simulation.thorax import VOXEL_MM, load_thorax
 
 NAMES = [*heart_findings.DRAWERS, *device_findings.DRAWERS]
 SIDED = [

@@ -8,10 +8,11 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
-from r2gen_lib.simulation import lung_findings, lung_markings
-from r2gen_lib.simulation.findings import MIDLINE, Finding
+from r2gen_lib.findings.finding import MIDLINE, Finding
+from r2gen_lib.simulation.anatomy.thorax import VOXEL_MM, load_thorax
+from r2gen_lib.simulation.drawers import lung as lung_findings
+from r2gen_lib.simulation.drawers import lung_markings
 from r2gen_lib.simulation.simulate import simulate
-from r2gen_lib.simulation.thorax import VOXEL_MM, load_thorax
 
 DRAWERS = {**lung_findings.DRAWERS, **lung_markings.DRAWERS}
 PLACED = [name for name in DRAWERS if name not in MIDLINE]

@@ -7,10 +7,11 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
-from r2gen_lib.simulation import pleura_findings, shape_findings
-from r2gen_lib.simulation.findings import MIDLINE, Finding
+from r2gen_lib.findings.finding import MIDLINE, Finding
+from r2gen_lib.simulation.anatomy.thorax import load_thorax
+from r2gen_lib.simulation.drawers import pleura as pleura_findings
+from r2gen_lib.simulation.drawers import shape as shape_findings
 from r2gen_lib.simulation.simulate import simulate
-from r2gen_lib.simulation.thorax import load_thorax
 
 DRAWERS = {**pleura_findings.DRAWERS, **shape_findings.DRAWERS}
 SIDED = [name for name in DRAWERS if name not in MIDLINE]

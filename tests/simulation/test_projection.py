@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from r2gen_lib.simulation.anatomy.thorax import load_thorax
 from r2gen_lib.simulation.projection import (
     SLAB,
     attenuation,
@@ -20,7 +21,6 @@ from r2gen_lib.simulation.projection import (
     slabs_of,
     slabs_unedited,
 )
-from r2gen_lib.simulation.thorax import load_thorax
 
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "simulator.py"
 SIZE = 56

@@ -12,8 +12,8 @@ import pytest
 from r2gen_lib.data.study import Study
 from r2gen_lib.errors import CacheError, SimulationError
 from r2gen_lib.files import cache_dir
-from r2gen_lib.simulation import batch
-from r2gen_lib.simulation.findings import FINDING_NAMES, MIDLINE, Finding
+from r2gen_lib.findings.finding import FINDING_NAMES, MIDLINE, Finding
+from r2gen_lib.simulation import render as batch
 from r2gen_lib.simulation.projection import VIEWS
 from r2gen_lib.simulation.simulate import Patient, simulate, token_labels
 

@@ -8,7 +8,7 @@ import pytest
 
 from r2gen_lib.assets import asset
 from r2gen_lib.errors import SimulationError
-from r2gen_lib.simulation.thorax import load_thorax, read_ct
+from r2gen_lib.simulation.anatomy.thorax import load_thorax, read_ct
 
 LAS = np.diag([-1.0, 1.0, 1.0, 1.0])
 

@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tiny_system import PROFILE, TINY, tiny_model, tiny_studies
 
-from r2gen_lib.training import resume
+from r2gen_lib.training import run_state as resume
 from r2gen_lib.training.trainer import train
 
 

@@ -17,7 +17,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tiny_system import PROFILE, TINY, tiny_studies
 
-from r2gen_lib.evaluation import language
+from r2gen_lib.metrics import nlg as language
 from r2gen_lib.model.r2gengpt import R2GenGPT
 from r2gen_lib.training.processes import Processes
 from r2gen_lib.training.trainer import train

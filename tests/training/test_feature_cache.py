@@ -9,8 +9,8 @@ from tiny_system import TINY, tiny_model, tiny_studies
 
 from r2gen_lib.data.study import Picture, Study
 from r2gen_lib.errors import CacheError, DataError, R2GenError
-from r2gen_lib.training import feature_cache
-from r2gen_lib.training.feature_cache import encode_studies, study_pixels
+from r2gen_lib.inference import feature_cache
+from r2gen_lib.inference.feature_cache import encode_studies, study_pixels
 
 pytestmark = pytest.mark.usefixtures("empty_cache")
 

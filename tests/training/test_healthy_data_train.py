@@ -15,7 +15,7 @@ from PIL import Image
 from tiny_system import PROFILE, TINY, tiny_model
 
 from r2gen_lib import load_studies
-from r2gen_lib.data.doctor import examine
+from r2gen_lib.data.audit.audit import examine
 from r2gen_lib.errors import DataError
 from r2gen_lib.training.trainer import train
 

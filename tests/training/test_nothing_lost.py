@@ -22,7 +22,8 @@ from r2gen_lib.errors import CheckpointError, R2GenError
 from r2gen_lib.model import checkpoint
 from r2gen_lib.model.r2gengpt import R2GenGPT
 from r2gen_lib.stopping import Stopped, as_ctrl_c
-from r2gen_lib.training import resume, trainer, validation
+from r2gen_lib.training import run_state as resume
+from r2gen_lib.training import trainer, validation
 from r2gen_lib.training.trainer import train
 
 pytestmark = pytest.mark.usefixtures("empty_cache")

@@ -1,0 +1,1 @@
+"""Running and writing the notebooks."""

@@ -1,0 +1,1 @@
+"""Readers: files of each layout, to studies."""

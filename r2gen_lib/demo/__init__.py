@@ -1,0 +1,1 @@
+"""The page of `r2gen demo`."""

@@ -1,0 +1,184 @@
+"""What the demo does, without its page (``demo_page``): pictures in, reports out, piece by piece.
+
+``r2gen demo`` serves the page on this machine alone. Not for clinical use: it is there to show what such a model does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from r2gen_lib.errors import R2GenError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from r2gen_lib.model.r2gengpt import R2GenGPT
+
+NOTICE = "For research and teaching, not for clinical use. The chests drawn here are simulated; the model errs."
+WAYS = ("greedy", "drawn", "beams")
+_SALIENCY = "r2gen_lib.evaluation.counterfactual.saliency"  # not in every version
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("--port", type=int, default=8080, help="port on this machine (default 8080)")
+    words = "a folder that training wrote, to offer beside the shipped models and those in runs/ (repeatable)"
+    parser.add_argument("--checkpoint", action="append", default=[], metavar="FOLDER", help=words)
+    parser.add_argument("--no-browser", action="store_true", help="open no browser")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve the page until Ctrl-C."""
+    if importlib.util.find_spec("nicegui") is None:
+        how = '`make demo` installs it, or: python -m pip install -c constraints.txt -e ".[demo]"'
+        raise R2GenError(f"r2gen demo: the package nicegui is not installed. {how}")
+    from r2gen_lib.demo.page import serve
+
+    serve(checkpoints(args.checkpoint), args.port, not args.no_browser)
+    return 0
+
+
+def checkpoints(given: Iterable[str] = ()) -> dict[str, str]:
+    """What can be chosen: name or folder -> the words shown, such as "laptop-shallow (shallow, preset laptop)".
+
+    The folders given come first, then the shipped models, then the ``best`` of every run in ``runs_folder``.
+
+    Raises:
+        CheckpointError: a folder that was given holds no checkpoint.
+    """
+    from r2gen_lib.assets import repository_data, runs_folder
+    from r2gen_lib.model import checkpoint
+
+    found = {str(name): _words_for(str(name)) for name in given}
+    shipped = sorted(path.parent.name for path in repository_data("weights").glob(f"*/{checkpoint.CONFIG}"))
+    runs = sorted(path.parent for path in runs_folder().glob(f"**/best/{checkpoint.CONFIG}"))
+    for name in (*shipped, *map(str, runs)):
+        try:
+            found.setdefault(name, _words_for(name))
+        except R2GenError:  # of another version; `r2gen evaluate` says what is wrong with it
+            continue
+    return found
+
+
+def _words_for(name: str) -> str:
+    from r2gen_lib.assets import runs_folder
+    from r2gen_lib.model import checkpoint
+
+    folder = checkpoint.resolve(name)
+    mode, preset = checkpoint.read_config(folder)["mode"], checkpoint.saved_preset(folder).name
+    path = Path(name)
+    shown = path.relative_to(runs_folder()).as_posix() if path.is_relative_to(runs_folder()) else name
+    return f"{shown} ({mode}, preset {preset})"
+
+
+def read_upload(name: str, content: bytes) -> np.ndarray:
+    """An uploaded PNG, JPEG or DICOM file as uint8 ``(H, W)``.
+
+    Raises:
+        ImageError: not a picture, or one that cannot be read.
+    """
+    from r2gen_lib.data.images.decode import decode_grey
+
+    return decode_grey(content, Path(name).name)
+
+
+def draw_chest(patient: str, findings: Iterable[str] = (), severity: float = 0.7, side: str = "") -> np.ndarray:
+    """A simulated frontal radiograph, uint8 ``(224, 224)``: the same patient, whatever the findings.
+
+    Args:
+        patient: any name; it decides build, pose and exposure.
+        findings: some of ``simulation.findings.FINDING_NAMES``.
+        severity: 0 to 1, of all of them.
+        side: "left", "right", or "" to leave it open; findings in the midline have none.
+
+    Raises:
+        R2GenError: no such finding, or a severity outside 0 to 1.
+    """
+    from r2gen_lib.findings.finding import FINDING_NAMES, MIDLINE, Finding
+    from r2gen_lib.simulation.simulate import simulate
+
+    unknown = [name for name in findings if name not in FINDING_NAMES]
+    if unknown or not 0 <= severity <= 1:
+        found = f"unknown findings {', '.join(unknown) or '(none)'} and severity {severity}"
+        raise R2GenError(f"demo: found {found}, expected names of FINDING_NAMES and 0 to 1.")
+    drawn = [Finding(name, "" if name in MIDLINE else side, severity=severity) for name in findings]
+    return simulate(patient, drawn, truth=False).picture
+
+
+def decoding_of(way: str, max_new_tokens: int = 60, temperature: float = 0.8, seed: int = 0) -> dict[str, Any]:
+    """Fields of ``DecodingConfig``: "greedy" (the likeliest word), "drawn" (at a temperature) or "beams" (three).
+
+    Raises:
+        R2GenError: no such way.
+    """
+    if way not in WAYS:
+        raise R2GenError(f"demo: found decoding {way!r}, expected one of {', '.join(WAYS)}.")
+    chosen: dict[str, Any] = {"max_new_tokens": max_new_tokens, "num_beams": 3 if way == "beams" else 1}
+    return chosen | ({"do_sample": True, "temperature": temperature, "seed": seed} if way == "drawn" else {})
+
+
+def written(model: R2GenGPT, grey: np.ndarray, **decoding: Any) -> Iterator[str]:
+    """The report so far, longer each time; beams give it once, whole, for their text changes until the end.
+
+    Args:
+        grey: uint8 ``(H, W)``, a frontal radiograph.
+        decoding: as ``decoding_of`` gives it.
+    """
+    from r2gen_lib.inference.feature_cache import picture_pixels
+
+    pixel_values = picture_pixels(model, [grey]).to(model.device)  # (1, 1, 3, S, S)
+    if decoding.get("num_beams", 1) > 1:
+        yield model.generate(pixel_values, **decoding)[0]
+        return
+    text = ""
+    for piece in model.stream(pixel_values, **decoding):
+        text += piece
+        yield text
+
+
+def changes(before: str, after: str) -> tuple[str, str]:
+    """Both reports as Markdown, the words that differ in bold; nothing is marked where there was none before."""
+    from r2gen_lib.plots.lessons import changed_words
+
+    return changed_words(before, after) if before else ("", after)
+
+
+def explained() -> tuple[str, ...]:
+    """The findings whose saliency can be shown; none where this version has no saliency maps."""
+    if importlib.util.find_spec(_SALIENCY) is None or importlib.util.find_spec("captum") is None:
+        return ()
+    from r2gen_lib.findings.chexpert import CASES
+
+    return tuple(case.finding for case in CASES.values())
+
+
+def overlay(model: R2GenGPT, grey: np.ndarray, finding: str) -> np.ndarray:
+    """What speaks for a finding, in red over the picture as the encoder sees it: uint8 ``(S, S, 3)``.
+
+    Raises:
+        R2GenError: a finding that is not one of ``explained()``.
+    """
+    if finding not in explained():
+        raise R2GenError(f"demo: no saliency for {finding!r}, expected one of: {', '.join(explained()) or 'none'}.")
+    from r2gen_lib.evaluation.counterfactual.saliency import saliency_maps
+    from r2gen_lib.findings.chexpert import CASES
+
+    case = next(case for case in CASES.values() if case.finding == finding)
+    return blend(model, grey, saliency_maps(model, [grey], case)[0])
+
+
+def blend(model: R2GenGPT, grey: np.ndarray, saliency: np.ndarray) -> np.ndarray:
+    """A map ``(S, S)`` in red over the picture, its largest value the reddest; what speaks against is left out."""
+    import numpy as np
+
+    from r2gen_lib.data.images.decode import to_square
+
+    square = to_square(grey, model.preset.vision.image_size, model.preset.vision.fit)
+    weight = np.clip(saliency, 0, None)
+    weight = 0.7 * weight / weight.max() if weight.max() > 0 else weight  # (S, S)
+    red = np.array([255.0, 40.0, 0.0])
+    return (square[..., None] * (1 - weight[..., None]) + red * weight[..., None]).round().astype(np.uint8)

@@ -1,0 +1,1 @@
+"""Does the report follow the picture?"""

@@ -1,0 +1,181 @@
+# ruff: noqa: F722
+"""Does the report follow the picture? One finding is put into a simulated chest or taken out, and nothing else.
+
+A pair is the unit. *Sensitivity*: the share of pairs in which the report's label of the finding's observation goes from
+not present to present with the finding. *Specificity*: the share in which no other observation's label changes. The
+control is the same patient in another exposure, with no finding changed. Labels are by the rules of ``clinical_rules``,
+"uncertain" counts as present. All pictures are simulated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from r2gen_lib.assets import repository_data
+from r2gen_lib.evaluation.counterfactual.likelihood import log_odds
+from r2gen_lib.evaluation.counterfactual.pairs import CONTROL, Pair, Shot
+from r2gen_lib.findings.chexpert import Case, covers
+from r2gen_lib.findings.finding import FINDING_NAMES
+from r2gen_lib.findings.report_labeler import State, label_reports
+from r2gen_lib.findings.report_phrases import OBSERVATIONS
+from r2gen_lib.inference.feature_cache import picture_pixels
+from r2gen_lib.model.checkpoint import load_strictly, read_tensors
+from r2gen_lib.model.lora_names import name_without_lora
+from r2gen_lib.training.pretraining.encoder import picture_logits
+
+if TYPE_CHECKING:
+    from r2gen_lib.model.r2gengpt import R2GenGPT
+
+#: The encoder whose own finding head is shipped.
+_EYE_WEIGHTS, _EYE_HEAD = "weights/vision_laptop.safetensors", "weights/vision_laptop_head.safetensors"
+
+
+@dataclass(frozen=True)
+class Counterfactuals:
+    """What a model did with pairs.
+
+    Attributes:
+        pairs: as they were given.
+        rows: a row a pair and finding; a control has a row for each finding that is not in it. Columns: kind,
+            finding, observation, patient, drawn, says without, says with (is the observation present?), others changed
+            (names of observations, ``;`` between them), log-odds without, log-odds with (nats), eye without, eye with
+            (logits; NaN where the encoder has no head of its own), report without, report with.
+    """
+
+    pairs: tuple[Pair, ...]
+    rows: pd.DataFrame
+
+
+def run_pairs(
+    model: R2GenGPT, pairs: Sequence[Pair], batch_size: int = 16, progress: bool = True, **decoding: Any
+) -> Counterfactuals:
+    """Draw the pairs' radiographs, let ``model`` describe each once, and note what differs.
+
+    Args:
+        model: any mode; it is given the frontal view.
+        pairs: of ``counterfactual_pairs.make_pairs``.
+        batch_size: pictures encoded and described at once.
+        progress: show a progress bar.
+        decoding: overrides fields of the preset's DecodingConfig, such as ``num_beams=1`` for greedy search.
+    """
+    shots = list(dict.fromkeys(shot for pair in pairs for shot in (pair.without, pair.with_)))
+    place = {shot: i for i, shot in enumerate(shots)}
+    features = encode_shots(model, shots, batch_size, progress)
+    reports = _reports(model, features, batch_size, progress, decoding)
+    says = label_reports(reports) >= State.UNCERTAIN  # (shots, 14)
+    eye = eye_logits(model, features)
+    cases = list(dict.fromkeys(pair.case for pair in pairs if pair.case))
+    odds = {case.finding: _odds(model, features, _asked(pairs, case, place), case, batch_size) for case in cases}
+    rows = []
+    for pair in pairs:
+        i, j = place[pair.without], place[pair.with_]
+        for case in [pair.case] if pair.case else _unseen(pair, cases):
+            own, column = OBSERVATIONS.index(case.observation), FINDING_NAMES.index(case.finding)
+            changed = [name for k, name in enumerate(OBSERVATIONS) if says[i, k] != says[j, k]]
+            rows.append({
+                "kind": pair.kind,
+                "finding": case.finding,
+                "observation": case.observation,
+                "patient": pair.without.patient,
+                "drawn": "; ".join(map(str, pair.drawn)),
+                "says without": bool(says[i, own]),
+                "says with": bool(says[j, own]),
+                "others changed": "; ".join(name for name in changed if name not in case.may_change),
+                "log-odds without": odds[case.finding][i],
+                "log-odds with": odds[case.finding][j],
+                "eye without": eye[i, column],
+                "eye with": eye[j, column],
+                "report without": reports[i],
+                "report with": reports[j],
+            })  # fmt: skip
+    return Counterfactuals(tuple(pairs), pd.DataFrame(rows))
+
+
+def _unseen(control: Pair, cases: Sequence[Case]) -> list[Case]:
+    """The cases whose finding, or one with the same label, is not in a control's chest."""
+    return [case for case in cases if not any(covers(finding, case) for finding in control.without.findings)]
+
+
+@torch.no_grad()
+def encode_shots(
+    model: R2GenGPT, shots: Sequence[Shot], batch_size: int = 16, progress: bool = True
+) -> Float[Tensor, "B N D_v"]:
+    """Draw each shot and encode it; pictures are not kept."""
+    parts = []
+    with tqdm(total=len(shots), unit="picture", desc="simulating and encoding", disable=not progress) as bar:
+        for start in range(0, len(shots), batch_size):
+            chunk = shots[start : start + batch_size]
+            parts.append(model.encode(picture_pixels(model, [shot.draw().picture for shot in chunk])).float())
+            bar.update(len(chunk))
+    return torch.cat(parts)
+
+
+def _reports(model: R2GenGPT, features: Tensor, batch_size: int, progress: bool, decoding: dict) -> list[str]:
+    reports: list[str] = []
+    with tqdm(total=len(features), unit="report", desc="writing reports", disable=not progress) as bar:
+        for start in range(0, len(features), batch_size):
+            reports += model.generate(features=features[start : start + batch_size], **decoding)
+            bar.update(len(reports) - bar.n)
+    return reports
+
+
+def _asked(pairs: Sequence[Pair], case: Case, place: dict[Shot, int]) -> list[int]:
+    """Places of the shots for which a finding's sentences are needed: those of its pairs and of the controls."""
+    wanted = [pair for pair in pairs if pair.case == case or pair.kind == CONTROL]
+    return sorted({place[shot] for pair in wanted for shot in (pair.without, pair.with_)})
+
+
+@torch.no_grad()
+def _odds(model: R2GenGPT, features: Tensor, asked: list[int], case: Case, batch_size: int) -> np.ndarray:
+    """(shots,): log-odds of the finding's sentence, NaN where not asked."""
+    odds = np.full(len(features), np.nan)
+    for start in range(0, len(asked), batch_size):
+        chunk = asked[start : start + batch_size]
+        odds[chunk] = log_odds(model, features[chunk], case.present, case.absent).cpu().numpy()
+    return odds
+
+
+@torch.no_grad()
+def eye_logits(model: R2GenGPT, features: Float[Tensor, "B N D_v"]) -> np.ndarray:
+    """(B, findings): what the encoder's own head, which the mapper never sees, makes of its features; NaN without one.
+
+    The head was fitted to the frozen laptop encoder. In delta and deep mode it is applied to the changed features.
+    """
+    head = eye_head(model)
+    if head is None:
+        return np.full((len(features), len(FINDING_NAMES)), np.nan)
+    return picture_logits(head(features.cpu())).numpy()
+
+
+def eye_head(model: R2GenGPT) -> nn.Linear | None:
+    """The linear layer from a visual token to findings, on the CPU; None for another encoder than the laptop's.
+
+    What counts is what is in the encoder, not where its preset says that it comes from. What trains is left out: in
+    delta mode the LoRA, in deep mode all but the statistics of batch norms.
+    """
+    if not _is_laptops(model.vision):
+        return None
+    head = nn.Linear(model.vision.width, len(FINDING_NAMES))
+    load_strictly(head, read_tensors(repository_data(_EYE_HEAD)), "token head")
+    return head.requires_grad_(False)
+
+
+@torch.no_grad()
+def _is_laptops(encoder: nn.Module) -> bool:
+    """Whether what of the encoder does not train has the values of the encoder whose head is shipped."""
+    frozen = {name_without_lora(n): t for n, t in encoder.state_dict(keep_vars=True).items() if not t.requires_grad}
+    if not frozen:
+        return False
+    shipped = {f"swin.{name}": t for name, t in read_tensors(repository_data(_EYE_WEIGHTS)).items()}
+    return frozen.keys() <= shipped.keys() and all(
+        torch.equal(tensor.detach().float().cpu(), shipped[name].float()) for name, tensor in frozen.items()
+    )

@@ -1,0 +1,1 @@
+"""What can be seen on a chest radiograph, and how people write it. No torch, no files."""

@@ -1,0 +1,108 @@
+"""A sentence that says of a simulated finding what is drawn: where, and how much of it.
+
+Plain words of our own in the manner of radiology reports. They are no radiologist's, and must be shown as simulated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from r2gen_lib.errors import SimulationError
+from r2gen_lib.findings.finding import Finding
+
+#: Finding -> ways to say it. ``{side}``: left, right or bilateral; ``{place}``: a part of the lungs with its article;
+#: ``{degree}``: mild to severe; ``{size}``: small to large.
+_SENTENCES: Mapping[str, tuple[str, ...]] = {
+    "Cardiomegaly": (
+        "The heart is {degree} enlarged.",
+        "There is {degree} cardiomegaly.",
+        "Heart size is {degree} enlarged.",
+        "The cardiac silhouette is enlarged.",
+    ),
+    "Pleural Effusion": ("There is a {size} {side} pleural effusion.", "{size} {side} pleural effusion."),
+    "Pneumothorax": ("There is a {size} {side} pneumothorax.", "{size} {side} pneumothorax."),
+    "Edema": ("There is {degree} pulmonary edema.", "{degree} pulmonary edema."),
+    "Opacity": ("There is an opacity in {place}.", "There is airspace opacity in {place}.", "Opacity in {place}."),
+    "Device": ("A pacemaker is in place.", "There is a {side} sided pacemaker."),
+    "Atelectasis": ("There is {degree} atelectasis in {place}.", "Atelectasis in {place}."),
+    "Consolidation": ("There is consolidation in {place}.", "Consolidation in {place}."),
+    "Nodule": ("There is a nodule in {place}.", "There is a {size} nodule in {place}."),
+    "Mass": ("There is a mass in {place}.", "There is a {size} mass in {place}."),
+    "Vascular Congestion": (
+        "There is {degree} pulmonary vascular congestion.",
+        "The pulmonary vasculature is prominent.",
+    ),
+    "Enlarged Mediastinum": ("The mediastinum is widened.", "There is widening of the mediastinum."),
+    "Pleural Thickening": ("There is {side} pleural thickening.", "{degree} {side} pleural thickening."),
+    "Rib Fracture": ("There is a {side} rib fracture.", "{side} rib fracture."),
+    "Clavicle Fracture": ("There is a {side} clavicle fracture.", "{side} clavicle fracture."),
+    "Catheter": ("A {side} central venous catheter is in place.", "There is a {side} central venous catheter."),
+    "Tube": ("There is {kind} tube.", "{kind} tube is in place."),
+}
+_BILATERAL = {  # where "a bilateral" would be wrong
+    "Pleural Effusion": ("There are {size} bilateral pleural effusions.", "{size} bilateral pleural effusions."),
+    "Pneumothorax": ("There are {size} bilateral pneumothoraces.", "{size} bilateral pneumothoraces."),
+    "Nodule": ("There are nodules in {place}.", "{size} nodules in {place}."),
+    "Mass": ("There are masses in {place}.",),
+    "Device": ("A pacemaker is in place.",),
+    "Rib Fracture": ("There are bilateral rib fractures.",),
+    "Clavicle Fracture": ("There are bilateral clavicle fractures.",),
+    "Catheter": ("Central venous catheters are in place.",),
+}
+_ZONES = {
+    "apex": ("lung apex", "lung apices"),
+    "base": ("lung base", "lung bases"),
+    "upper lobe": ("upper lobe", "upper lobes"),
+    "lower lobe": ("lower lobe", "lower lobes"),
+    "hilum": ("hilar region", "hilar regions"),
+    "": ("lung", "lungs"),
+}
+#: The findings that have a sentence.
+SAYABLE = tuple(_SENTENCES)
+
+
+def sentence_for(finding: Finding, rng: np.random.Generator) -> str:
+    """One of the ways to say it, drawn by ``rng``: "There is a small left pleural effusion."
+
+    Raises:
+        SimulationError: the finding is not one of ``SAYABLE``.
+    """
+    if finding.name not in _SENTENCES:
+        raise SimulationError(f"finding {finding.name!r}: there is no sentence for it; expected one of {SAYABLE}.")
+    several = finding.side == "bilateral" and finding.name in _BILATERAL
+    ways = (_BILATERAL if several else _SENTENCES)[finding.name]
+    severity = 0.5 if finding.severity is None else finding.severity
+    grade = 0 if severity < 0.4 else 1 if severity < 0.75 else 2
+    degree = ("mild", "moderate", "severe")[grade]
+    text = str(rng.choice(ways))
+    words = {
+        "side": finding.side,
+        "place": _place(finding),
+        "degree": f"{degree}ly" if "{degree} enlarged" in text else degree,
+        "size": ("small", "moderate", "large")[grade],
+        "kind": _tube(finding),
+    }
+    said = " ".join(text.format(**words).split())  # a side that is left open leaves no gap
+    return said[0].upper() + said[1:]
+
+
+def _place(finding: Finding) -> str:
+    if finding.zone == "lingula":
+        return "the lingula"
+    if finding.zone == "retrocardiac":
+        return "the retrocardiac region"
+    if finding.zone == "middle lobe":
+        return "the right middle lobe"
+    one, both = _ZONES.get(finding.zone, _ZONES[""])
+    if finding.side == "bilateral":
+        return f"both {both}"
+    return f"the {finding.side} {one}" if finding.side else f"the {both}" if one == "lung" else f"the {one}"
+
+
+def _tube(finding: Finding) -> str:
+    """Which tube ``device_findings`` draws."""
+    if finding.zone == "abdomen":
+        return "a nasogastric"
+    return "an endotracheal" if finding.zone == "trachea" or not finding.side else "a chest"

@@ -1,0 +1,1 @@
+"""Studies through a model."""

@@ -1,0 +1,1 @@
+"""From two texts to scores with intervals; knows no model."""

@@ -1,0 +1,1 @@
+"""How each finding is drawn into the volume."""

@@ -1,0 +1,158 @@
+"""Many pictures at once: the disk cache of a study's simulated views, and rendering on every core."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import astuple
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from r2gen_lib.errors import SimulationError
+from r2gen_lib.files import atomic_write, cache_dir
+from r2gen_lib.findings.finding import Finding
+from r2gen_lib.simulation.projection import VIEWS
+from r2gen_lib.simulation.simulate import VERSION, Patient, simulate
+
+
+def cached_picture(
+    study_id: str,
+    findings: Sequence[Finding],
+    view: str = "frontal",
+    seed: int = 0,
+    folder: Path | None = None,
+) -> np.ndarray:
+    """A study's simulated view, uint8 (224, 224): read from the cache, or drawn and put there.
+
+    Other findings are another picture, also of the same study. A file that is damaged or not a picture is drawn again.
+    """
+    path = picture_path(study_id, findings, view, seed, folder)
+    try:
+        return _read_png(path)
+    except (OSError, SyntaxError, ValueError):
+        picture = simulate(study_id, findings, view, seed, truth=False).picture
+        _write_png(path, picture)
+        return picture
+
+
+def picture_path(
+    study_id: str, findings: Sequence[Finding], view: str = "frontal", seed: int = 0, folder: Path | None = None
+) -> Path:
+    """Where the cache keeps a view: a name made of all that the picture depends on, so that no other is read there."""
+    return (folder or picture_folder(seed)) / f"{key_of(study_id, findings, view, seed)}.png"
+
+
+def picture_folder(seed: int = 0) -> Path:
+    """The cache's folder of pictures; another version of the simulator has another."""
+    return cache_dir("simulated", f"v{VERSION}", f"seed{seed}")
+
+
+def key_of(*what: Any) -> str:
+    """32 hexadecimal digits that name what is drawn from these values and findings by this version of the simulator."""
+    text = json.dumps([VERSION, *what], default=lambda x: astuple(x) if isinstance(x, Finding) else float(x))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _read_png(path: Path) -> np.ndarray:
+    from PIL import Image
+
+    with Image.open(path) as image:
+        image.load()
+        if image.mode != "L":
+            raise ValueError(f"{path}: mode {image.mode}, expected L")
+        return np.asarray(image).copy()
+
+
+def _write_png(path: Path, picture: np.ndarray) -> None:
+    from PIL import Image
+
+    with atomic_write(path) as temporary:
+        Image.fromarray(picture).save(temporary, format="PNG")
+
+
+def parallel(function: Callable, jobs: Iterable, workers: int | None = None, chunk: int = 8) -> Iterator:
+    """``map`` over jobs in order, on ``workers`` processes with one torch thread each; in this process for one.
+
+    Raises:
+        SimulationError: one of the processes was ended from outside.
+    """
+    workers = min(workers or os.cpu_count() or 1, 8)
+    if workers == 1:
+        yield from map(function, jobs)
+        return
+    others = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_one_thread)
+    try:
+        yield from pool.map(function, jobs, chunksize=chunk)
+        pool.shutdown()
+    except BrokenProcessPool as error:
+        raise SimulationError(
+            f"simulating: one of {workers} processes was ended from outside, by another program or for lack of memory. "
+            "What it and the others had drawn is kept: call again, with fewer workers if memory is short."
+        ) from error
+    finally:  # after an error or Ctrl-C nobody waits for what they are drawing
+        pool.shutdown(wait=False, cancel_futures=True)
+        left = set(multiprocessing.active_children()) - others
+        for process in left:
+            process.terminate()
+        for process in left:
+            process.join(5)
+
+
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal tells Ctrl-C to all; the main process ends this one
+
+
+def render_pictures(
+    studies: Sequence, view: str | None = "frontal", workers: int | None = None, progress: bool = True
+) -> int:
+    """Draw the views of every study that the cache lacks; returns how many pictures were drawn.
+
+    What is there is kept, so an interrupted call goes on where it stopped.
+
+    Args:
+        studies: ``Study`` objects of a simulated source.
+        view: "frontal", "lateral", or None for both, which share one edited volume.
+        workers: processes; by default one a core.
+        progress: show a progress bar.
+
+    Raises:
+        SimulationError: one of the processes was ended from outside.
+    """
+    from tqdm import tqdm
+
+    jobs, folder = [], picture_folder()
+    for study in studies:
+        views = [view] if view else VIEWS
+        missing = [v for v in views if not picture_path(study.id, study.findings, v, folder=folder).exists()]
+        if missing:
+            jobs.append((study.id, study.findings, missing))
+    count = sum(len(missing) for *_, missing in jobs)
+    if not jobs:
+        return 0
+    workers = workers if len(jobs) > 32 else 1  # a pool takes longer to start than a few pictures to draw
+    with tqdm(
+        total=count, desc="simulating radiographs", unit="picture", ncols=100, mininterval=1, disable=not progress
+    ) as bar:
+        for drawn in parallel(_render_job, jobs, workers):
+            bar.update(drawn)
+    return count
+
+
+def _render_job(job: tuple) -> int:
+    study_id, findings, views = job
+    patient = Patient(study_id, findings)
+    for view in views:
+        _write_png(picture_path(study_id, findings, view), patient.radiograph(view, truth=False).picture)
+    return len(views)

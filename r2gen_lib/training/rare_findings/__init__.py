@@ -1,0 +1,1 @@
+"""How rare findings are given weight in training."""
