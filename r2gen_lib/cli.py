@@ -17,6 +17,7 @@ from r2gen_lib import __version__
 from r2gen_lib.commands import compare as compare_command
 from r2gen_lib.commands import convert as convert_command
 from r2gen_lib.commands import counterfactual as counterfactual_command
+from r2gen_lib.commands import demo
 from r2gen_lib.commands import doctor as doctor_command
 from r2gen_lib.commands import evaluate as evaluate_command
 from r2gen_lib.commands import exercises as exercises_command
@@ -36,7 +37,6 @@ from r2gen_lib.commands.options import (
 from r2gen_lib.commands.parameters import parameters, parameters_options, presets, presets_options
 from r2gen_lib.course import colab
 from r2gen_lib.course import site as website
-from r2gen_lib.demo import actions as demo
 from r2gen_lib.errors import R2GenError
 from r2gen_lib.stopping import Stopped, as_ctrl_c
 

@@ -15,8 +15,7 @@ from PIL import Image
 
 import r2gen_lib
 from r2gen_lib import assets, cli
-from r2gen_lib.commands.options import DEFAULT_CHECKPOINT
-from r2gen_lib.config import PRESETS
+from r2gen_lib.config import DEFAULT_CHECKPOINT, PRESETS
 from r2gen_lib.data.study import Picture, Study
 from r2gen_lib.errors import CacheError
 from r2gen_lib.model.r2gengpt import R2GenGPT

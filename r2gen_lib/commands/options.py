@@ -6,9 +6,7 @@ import argparse
 from datetime import datetime
 from pathlib import Path
 
-from r2gen_lib.config import PRESETS, PROFILES
-
-DEFAULT_CHECKPOINT = "laptop-shallow"  # shipped in data/weights
+from r2gen_lib.config import DEFAULT_CHECKPOINT, PRESETS, PROFILES
 
 
 def profile_option(p: argparse.ArgumentParser) -> None:

@@ -15,6 +15,8 @@ from typing import Any
 from r2gen_lib.errors import R2GenError
 
 MODES = ("shallow", "delta", "deep")
+#: The shipped model (``data/weights``) that commands and the demo take where none is named.
+DEFAULT_CHECKPOINT = "laptop-shallow"
 
 
 @dataclass(frozen=True)

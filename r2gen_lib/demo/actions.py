@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -21,25 +20,6 @@ if TYPE_CHECKING:
 NOTICE = "For research and teaching, not for clinical use. The chests drawn here are simulated; the model errs."
 WAYS = ("greedy", "drawn", "beams")
 _SALIENCY = "r2gen_lib.evaluation.counterfactual.saliency"  # not in every version
-
-
-def options(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
-    parser.add_argument("--port", type=int, default=8080, help="port on this machine (default 8080)")
-    words = "a folder that training wrote, to offer beside the shipped models and those in runs/ (repeatable)"
-    parser.add_argument("--checkpoint", action="append", default=[], metavar="FOLDER", help=words)
-    parser.add_argument("--no-browser", action="store_true", help="open no browser")
-
-
-def run(args: argparse.Namespace) -> int:
-    """Serve the page until Ctrl-C."""
-    if importlib.util.find_spec("nicegui") is None:
-        how = '`make demo` installs it, or: python -m pip install -c constraints.txt -e ".[demo]"'
-        raise R2GenError(f"r2gen demo: the package nicegui is not installed. {how}")
-    from r2gen_lib.demo.page import serve
-
-    serve(checkpoints(args.checkpoint), args.port, not args.no_browser)
-    return 0
 
 
 def checkpoints(given: Iterable[str] = ()) -> dict[str, str]:

@@ -9,7 +9,7 @@ import numpy as np
 from nicegui import run, ui
 from PIL import Image
 
-from r2gen_lib.commands.options import DEFAULT_CHECKPOINT
+from r2gen_lib.config import DEFAULT_CHECKPOINT
 from r2gen_lib.demo import actions as demo
 from r2gen_lib.errors import R2GenError
 from r2gen_lib.findings.finding import FINDING_NAMES
