@@ -45,15 +45,6 @@ class Rays:
     step_mm: torch.Tensor
 
 
-def attenuation(hu: np.ndarray) -> np.ndarray:
-    """Linear attenuation relative to water; bone absorbs more than its Hounsfield units say at 70 keV."""
-    relative = np.maximum(hu, np.float32(-1000))
-    relative *= np.float32(0.001)
-    relative += np.float32(1)
-    relative += np.float32(0.35) * np.maximum(relative - np.float32(1.1), 0)
-    return relative
-
-
 def slabs_of(density: np.ndarray, view: str) -> np.ndarray:
     """Average ``density`` (Z, Y, X) over slabs across the beam: (slabs, Z, X) frontal, (slabs, Z, Y) lateral."""
     axis = _AXIS[view]

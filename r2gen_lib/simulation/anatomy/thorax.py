@@ -19,6 +19,7 @@ import numpy as np
 from r2gen_lib.assets import asset
 from r2gen_lib.errors import SimulationError
 from r2gen_lib.files import atomic_write, cache_dir
+from r2gen_lib.simulation.attenuation import attenuation
 
 VOXEL_MM = 2.0
 VERSION = 6
@@ -59,8 +60,6 @@ class Thorax:
     @cached_property
     def density(self) -> np.ndarray:
         """float32 (Z, Y, X): attenuation relative to water, before any edit."""
-        from r2gen_lib.simulation.projection import attenuation
-
         return attenuation(self.hu)
 
     @cached_property
