@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from r2gen_lib.simulation.acquisition import Acquisition
 from r2gen_lib.simulation.anatomy.geometry import Box, coarse_grid
 from r2gen_lib.simulation.anatomy.thorax import VOXEL_MM, Thorax
+from r2gen_lib.simulation.attenuation import attenuation
 
 FIELD_MM = 296.0  # side of the square that the picture shows, at the middle of the chest
 SOURCE_MM = 1600.0  # from the X-ray source to the middle of the chest; about 1.8 m to the detector

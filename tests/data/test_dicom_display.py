@@ -609,7 +609,7 @@ def test_spacing_in_functional_groups(show, ramp):
 
 
 def test_pixels_are_not_made_too_many(tmp_path, monkeypatch):
-    monkeypatch.setattr("r2gen_lib.data.images.decode.MAX_PIXELS", 5000)
+    monkeypatch.setattr("r2gen_lib.data.images.limits.MAX_PIXELS", 5000)
     refused(saved(tmp_path, dicom(np.arange(4096, dtype=np.uint16).reshape(64, 64), PixelSpacing=[1, 2])), "128 x 64")
 
 

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from r2gen_lib.data.images import decode as images
 from r2gen_lib.data.images.decode import load_grey, normalise, to_pixel_values, to_square
 from r2gen_lib.data.study import Picture
 from r2gen_lib.errors import DataError, ImageError
@@ -247,7 +246,7 @@ def test_a_small_file_that_unpacks_to_gigabytes(tmp_path, side):
 
 
 def test_a_file_of_absurd_length(tmp_path, grey, monkeypatch):
-    monkeypatch.setattr(images, "MAX_BYTES", 100)
+    monkeypatch.setattr("r2gen_lib.data.images.limits.MAX_BYTES", 100)
     refused(saved(tmp_path, Image.fromarray(grey)), "of at most 100", "Scale it down")
 
 

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import io
-import threading
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, JpegImagePlugin, PngImagePlugin
 
+from r2gen_lib.data.images import limits
+from r2gen_lib.data.images.limits import EXPECTED, check_size, quiet
 from r2gen_lib.errors import ImageError
 
 _OPENERS = ((b"\x89PNG\r\n\x1a\n", PngImagePlugin.PngImageFile), (b"\xff\xd8\xff", JpegImagePlugin.JpegImageFile))
-_ONE_AT_A_TIME = threading.Lock()
 FITS = ("pad", "crop", "stretch")
-#: A radiograph has up to 20 million pixels; far beyond that a file is refused before memory is spent on it.
-MAX_PIXELS = 80_000_000
-MAX_BYTES = 1 << 30
 _ORIENTATION = 0x0112
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -30,7 +25,6 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-EXPECTED = "expected a PNG, JPEG or DICOM picture"
 
 _NOT_PICTURES = (
     (b"<", "a web page or XML (was a login page saved in its place?)"),
@@ -63,7 +57,7 @@ def read_picture_file(path: str | Path) -> bytes:
     """The bytes of a picture file.
 
     Raises:
-        ImageError: there is no such file, it may not be read, is empty, or has more than ``MAX_BYTES``.
+        ImageError: there is no such file, it may not be read, is empty, or has more than ``limits.MAX_BYTES``.
     """
     path = Path(path)
     try:
@@ -71,8 +65,10 @@ def read_picture_file(path: str | Path) -> bytes:
             found = "a folder" if path.is_dir() else "no file"
             raise ImageError(f"{path}: found {found}, {EXPECTED}. Check the path.")
         size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise ImageError(f"{path}: found {size:,} bytes, {EXPECTED} of at most {MAX_BYTES:,}. Scale it down first.")
+        if size > limits.MAX_BYTES:
+            raise ImageError(
+                f"{path}: found {size:,} bytes, {EXPECTED} of at most {limits.MAX_BYTES:,}. Scale it down first."
+            )
         content = path.read_bytes()
     except OSError as error:  # is_file raises for a name that is too long, or a folder that may not be read
         raise ImageError(
@@ -118,14 +114,6 @@ def decode_grey(content: bytes, path: str | Path, notes: list[str] | None = None
         ) from error
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without warnings, of which libraries have many for damaged files; one thread at a time, as filters are shared."""
-    with _ONE_AT_A_TIME, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
 def _upright(image: Image.Image, notes: list[str] | None) -> Image.Image:
     """A picture turned as its orientation tag says; as it is stored if the tag cannot be read."""
     turn = None
@@ -136,15 +124,6 @@ def _upright(image: Image.Image, notes: list[str] | None) -> Image.Image:
             if notes is not None:
                 notes.append("orientation tag that cannot be read: shown as it is stored")
     return image if turn is None else image.transpose(turn)
-
-
-def check_size(width: int, height: int, path: Path) -> None:
-    """Raise ImageError unless a picture has 1 to ``MAX_PIXELS`` pixels."""
-    if not 0 < width * height <= MAX_PIXELS:
-        raise ImageError(
-            f"{path}: found {width:,} x {height:,} pixels, {EXPECTED} of at most {MAX_PIXELS:,} pixels. "
-            "Scale it down first."
-        )
 
 
 def _to_grey(image: Image.Image) -> np.ndarray:
