@@ -15,8 +15,6 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +24,7 @@ from tqdm import tqdm
 from r2gen_lib.assets import checkout
 from r2gen_lib.course import jupyter_kernel as kernel
 from r2gen_lib.course import notebook_files
+from r2gen_lib.course.results import Course, NotebookResult
 from r2gen_lib.course.summary import write_summary
 from r2gen_lib.errors import PrivacyError, R2GenError
 from r2gen_lib.files import atomic_write
@@ -33,42 +32,6 @@ from r2gen_lib.privacy import refuse_credentialed_outputs
 from r2gen_lib.stopping import Stopped, as_ctrl_c, uninterrupted
 
 CELL_TIMEOUT = 3600  # seconds
-
-
-@dataclass
-class NotebookResult:
-    """What became of one notebook."""
-
-    notebook: str
-    status: str = "stopped"  # then "ok" or "failed"
-    seconds: float = 0.0
-    peak_memory_mb: int = 0
-    failed_cell: int | None = None  # where it failed or was stopped, counted from 1 over the code cells
-    error: str = ""
-
-    def outcome(self) -> str:
-        """What became of it, where and why."""
-        where = f" in code cell {self.failed_cell}" if self.failed_cell else ""
-        return f"{self.status}{where}" + (f": {self.error}" if self.error else "")
-
-    def line(self) -> str:
-        """One line for the terminal."""
-        return f"{self.notebook:<26} {self.seconds:7.1f} s   peak {self.peak_memory_mb:6,} MB   {self.outcome()}"
-
-
-@dataclass
-class Course:
-    """One run of the course and the folder it fills."""
-
-    folder: Path
-    profile: str
-    started: str = field(default_factory=lambda: datetime.now().astimezone().isoformat(timespec="seconds"))
-    results: list[NotebookResult] = field(default_factory=list)
-
-    @property
-    def exit_code(self) -> int:
-        """0 if every notebook ended well, else 1."""
-        return int(not all(result.status == "ok" for result in self.results))
 
 
 def find_notebooks(only: Sequence[str] = (), folder: Path | None = None) -> list[Path]:

@@ -18,7 +18,7 @@ from r2gen_lib.errors import R2GenError
 from r2gen_lib.files import atomic_write
 
 if TYPE_CHECKING:
-    from r2gen_lib.course.run import Course
+    from r2gen_lib.course.results import Course
 
 #: The lines in notebooks/README.md that the table of times stands between.
 TABLE_BEGIN, TABLE_END = "<!-- times: r2gen course --table FOLDER --update -->", "<!-- end of times -->"
