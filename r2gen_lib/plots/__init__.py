@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from r2gen_lib.evaluation.page.render import score_name
+from r2gen_lib.metrics.names import score_name
 from r2gen_lib.plots.system import system_drawing
 
 __all__ = [

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 from r2gen_lib.errors import DataError
-from r2gen_lib.evaluation.page.render import score_name
+from r2gen_lib.metrics.names import score_name
 from r2gen_lib.plots.lessons import KINDS
 
 _FROZEN, _TRAINED = "#cfe3f2", "#f6c9a8"  # as in the drawing of the system

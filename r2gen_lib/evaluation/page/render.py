@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from r2gen_lib.files import atomic_write
+from r2gen_lib.metrics.names import score_name
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 TEMPLATES = Path(__file__).parent / "templates"
-SCORE_WORDS = {"ROUGE_L": "ROUGE-L", **{f"Bleu_{n}": f"BLEU-{n}" for n in range(1, 5)}}
 #: What a page says in place of credentialed text and pictures.
 WITHHELD = (
     "These data are credentialed: they may be seen only under a use agreement, so this page shows no report, no study "
@@ -51,11 +51,6 @@ def write_page(path: Path, template: str, values: Mapping[str, Any]) -> Path:
     with atomic_write(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return path
-
-
-def score_name(name: str) -> str:
-    """A score's name as papers print it."""
-    return SCORE_WORDS.get(name, name)
 
 
 def number(value: float, digits: int = 3) -> str:
