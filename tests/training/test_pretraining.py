@@ -13,6 +13,7 @@ from r2gen_lib.assets import repository_data
 from r2gen_lib.config import PRESETS
 from r2gen_lib.data.images.decode import to_pixel_values
 from r2gen_lib.findings.finding import FINDING_NAMES, MIDLINE, Finding
+from r2gen_lib.model.finding_head import picture_logits
 from r2gen_lib.simulation.simulate import simulate
 from r2gen_lib.training.pretraining import data as pretraining_data
 from r2gen_lib.training.pretraining import encoder as pretrain_vision
@@ -23,7 +24,6 @@ from r2gen_lib.training.pretraining.encoder import (
     TokenClassifier,
     auroc_table,
     new_eye,
-    picture_logits,
     predict,
     pretrain,
     shipped_eye,

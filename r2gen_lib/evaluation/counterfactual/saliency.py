@@ -20,10 +20,10 @@ from torch import Tensor
 
 from r2gen_lib.errors import R2GenError
 from r2gen_lib.evaluation.counterfactual.likelihood import log_odds
-from r2gen_lib.evaluation.counterfactual.run import eye_head
 from r2gen_lib.findings.chexpert import Case
 from r2gen_lib.findings.finding import FINDING_NAMES
 from r2gen_lib.inference.feature_cache import picture_pixels
+from r2gen_lib.model.finding_head import eye_head
 
 if TYPE_CHECKING:
     from r2gen_lib.model.r2gengpt import R2GenGPT

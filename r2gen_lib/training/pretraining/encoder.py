@@ -27,6 +27,7 @@ from r2gen_lib.files import atomic_write
 from r2gen_lib.findings.finding import FINDING_NAMES
 from r2gen_lib.model.checkpoint import load_strictly, read_tensors
 from r2gen_lib.model.encoder import make_timm
+from r2gen_lib.model.finding_head import picture_logits
 from r2gen_lib.model.llm import choose_dtype
 from r2gen_lib.model.r2gengpt import default_device
 from r2gen_lib.training.pretraining.data import TokenPictures, token_pictures
@@ -136,11 +137,6 @@ def shipped_eye() -> TokenClassifier:
     load_strictly(backbone.swin, read_tensors(repository_data("weights/vision_laptop.safetensors")), "vision_laptop")
     load_strictly(model.head, read_tensors(repository_data("weights/vision_laptop_head.safetensors")), "token head")
     return model.eval()
-
-
-def picture_logits(token_logits: Float[Tensor, "B N F"]) -> Float[Tensor, "B F"]:
-    """A picture shows a finding as clearly as its clearest token does (a smooth maximum)."""
-    return torch.logsumexp(2 * token_logits, dim=1) / 2
 
 
 def to_pixels(

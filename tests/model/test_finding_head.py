@@ -12,7 +12,7 @@ from tiny_system import tiny_language, tiny_model
 
 from r2gen_lib.assets import repository_data
 from r2gen_lib.config import PRESETS, LoraConfig
-from r2gen_lib.evaluation.counterfactual.run import eye_head, eye_logits
+from r2gen_lib.model.finding_head import eye_head, eye_logits
 from r2gen_lib.model.r2gengpt import R2GenGPT
 
 WEIGHTS = "weights/vision_laptop.safetensors"

@@ -1,0 +1,64 @@
+# ruff: noqa: F722
+"""The encoder's own head: which findings it sees, token by token. The mapper never reads it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from r2gen_lib.assets import repository_data
+from r2gen_lib.findings.finding import FINDING_NAMES
+from r2gen_lib.model.checkpoint import load_strictly, read_tensors
+from r2gen_lib.model.lora_names import name_without_lora
+
+if TYPE_CHECKING:
+    from r2gen_lib.model.r2gengpt import R2GenGPT
+
+#: The encoder whose own finding head is shipped.
+_EYE_WEIGHTS, _EYE_HEAD = "weights/vision_laptop.safetensors", "weights/vision_laptop_head.safetensors"
+
+
+def picture_logits(token_logits: Float[Tensor, "B N F"]) -> Float[Tensor, "B F"]:
+    """A picture shows a finding as clearly as its clearest token does (a smooth maximum)."""
+    return torch.logsumexp(2 * token_logits, dim=1) / 2
+
+
+@torch.no_grad()
+def eye_logits(model: R2GenGPT, features: Float[Tensor, "B N D_v"]) -> np.ndarray:
+    """(B, findings): what the encoder's own head, which the mapper never sees, makes of its features; NaN without one.
+
+    The head was fitted to the frozen laptop encoder. In delta and deep mode it is applied to the changed features.
+    """
+    head = eye_head(model)
+    if head is None:
+        return np.full((len(features), len(FINDING_NAMES)), np.nan)
+    return picture_logits(head(features.cpu())).numpy()
+
+
+def eye_head(model: R2GenGPT) -> nn.Linear | None:
+    """The linear layer from a visual token to findings, on the CPU; None for another encoder than the laptop's.
+
+    What counts is what is in the encoder, not where its preset says that it comes from. What trains is left out: in
+    delta mode the LoRA, in deep mode all but the statistics of batch norms.
+    """
+    if not _is_laptops(model.vision):
+        return None
+    head = nn.Linear(model.vision.width, len(FINDING_NAMES))
+    load_strictly(head, read_tensors(repository_data(_EYE_HEAD)), "token head")
+    return head.requires_grad_(False)
+
+
+@torch.no_grad()
+def _is_laptops(encoder: nn.Module) -> bool:
+    """Whether what of the encoder does not train has the values of the encoder whose head is shipped."""
+    frozen = {name_without_lora(n): t for n, t in encoder.state_dict(keep_vars=True).items() if not t.requires_grad}
+    if not frozen:
+        return False
+    shipped = {f"swin.{name}": t for name, t in read_tensors(repository_data(_EYE_WEIGHTS)).items()}
+    return frozen.keys() <= shipped.keys() and all(
+        torch.equal(tensor.detach().float().cpu(), shipped[name].float()) for name, tensor in frozen.items()
+    )
