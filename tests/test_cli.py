@@ -226,7 +226,7 @@ def test_evaluate_prints_scores_with_controls(monkeypatch, model, tmp_path, caps
         return pd.DataFrame({"Bleu_4": [0.1, 0.2]}, index=["model", "constant report"])
 
     monkeypatch.setitem(vars(r2gen_lib), "load_studies", lambda source, **options: studies)
-    monkeypatch.setattr("r2gen_lib.inference.generate_reports.evaluate", evaluate)
+    monkeypatch.setattr("r2gen_lib.evaluation.evaluate.evaluate", evaluate)
     draw = "r2gen_lib.simulation.render.render_pictures"
     monkeypatch.setattr(draw, lambda chosen, view: seen.setdefault("drawn", []).append(len(chosen)))
     assert cli.main(["evaluate", "--limit", "2", "--out", str(tmp_path), "--beams", "1", "--workers", "2"]) == 0
@@ -258,7 +258,7 @@ def test_evaluate_takes_a_policy_for_missing_views_before_the_limit(monkeypatch,
     studies = [study("A", "lateral"), study("B", "frontal"), study("C")]
     monkeypatch.setitem(vars(r2gen_lib), "load_studies", lambda source, **options: studies)
     evaluate = lambda model, chosen, *rest, **options: seen.append(chosen) or pd.DataFrame()  # noqa: E731
-    monkeypatch.setattr("r2gen_lib.inference.generate_reports.evaluate", evaluate)
+    monkeypatch.setattr("r2gen_lib.evaluation.evaluate.evaluate", evaluate)
     line = ["evaluate", "--data", "mine", "--out", str(tmp_path)]
     assert cli.main(line) == 2 and seen == []
     assert "2 studies lack a view: A (no frontal), C (no frontal)" in capsys.readouterr().err

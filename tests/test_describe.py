@@ -11,7 +11,8 @@ from PIL import Image
 from r2gen_lib.config import PRESETS
 from r2gen_lib.data.study import Picture, Study
 from r2gen_lib.errors import DataError, ImageError
-from r2gen_lib.inference.generate_reports import describe_pictures, describe_studies, evaluate, read_pictures
+from r2gen_lib.evaluation.evaluate import evaluate
+from r2gen_lib.inference.generate_reports import describe_pictures, describe_studies, read_pictures
 
 SENTENCES = ("the lungs are clear .", "there is a large effusion on the left .", "the heart is enlarged .")
 

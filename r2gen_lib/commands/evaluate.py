@@ -43,9 +43,9 @@ def run(args: argparse.Namespace) -> int:
     from r2gen_lib import R2GenGPT
     from r2gen_lib.data.study import by_split
     from r2gen_lib.data.views import with_views
+    from r2gen_lib.evaluation.evaluate import evaluate
     from r2gen_lib.evaluation.run_metadata import run_facts
     from r2gen_lib.evaluation.score_table import format_scores
-    from r2gen_lib.inference.generate_reports import evaluate
     from r2gen_lib.model.llm import LanguageModel
 
     model = R2GenGPT.from_trained(args.checkpoint)

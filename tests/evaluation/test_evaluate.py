@@ -14,10 +14,11 @@ from tiny_system import TINY, tiny_language, tiny_model, tiny_studies
 
 from r2gen_lib.data.study import by_split
 from r2gen_lib.errors import DataError
+from r2gen_lib.evaluation.evaluate import evaluate
 from r2gen_lib.evaluation.score_table import format_scores
 from r2gen_lib.evaluation.scoring_protocol import AS_HERE, TOGETHER, cut_references, habits_table
 from r2gen_lib.findings.finding import Finding
-from r2gen_lib.inference.generate_reports import describe_blank, evaluate, nearest_reports, pooled_features
+from r2gen_lib.inference.generate_reports import describe_blank, nearest_reports, pooled_features
 from r2gen_lib.metrics.nlg import METRICS, LanguageScorer, score_reports
 from r2gen_lib.model.oracle_encoder import with_perfect_eye
 from r2gen_lib.model.r2gengpt import R2GenGPT

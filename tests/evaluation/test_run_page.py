@@ -17,6 +17,7 @@ from tiny_system import TINY, tiny_language
 
 from r2gen_lib.data.study import Picture, Study
 from r2gen_lib.errors import DataError
+from r2gen_lib.evaluation.evaluate import evaluate
 from r2gen_lib.evaluation.page.finding_marks import (
     best_median_worst,
     mark_generated,
@@ -27,7 +28,6 @@ from r2gen_lib.evaluation.page.finding_marks import (
 from r2gen_lib.evaluation.page.images import outline, outlines_of, picture_address
 from r2gen_lib.evaluation.page.render import flat_settings
 from r2gen_lib.findings.finding import Finding
-from r2gen_lib.inference.generate_reports import evaluate
 from r2gen_lib.metrics import nlg as language
 
 REPORTS = (
