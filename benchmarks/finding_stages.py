@@ -26,12 +26,12 @@ from r2gen_lib import R2GenGPT
 from r2gen_lib.evaluation.counterfactual.likelihood import log_odds
 from r2gen_lib.evaluation.counterfactual.pairs import Shot
 from r2gen_lib.evaluation.counterfactual.run import encode_shots
-from r2gen_lib.model.finding_head import eye_logits
 from r2gen_lib.findings.chexpert import CASES
 from r2gen_lib.findings.finding import FINDING_NAMES
 from r2gen_lib.findings.report_labeler import State, label_reports
 from r2gen_lib.findings.report_phrases import OBSERVATIONS
 from r2gen_lib.model.alignment import pool_tokens, splice
+from r2gen_lib.model.finding_head import eye_logits
 from r2gen_lib.simulation.simulate import seed_of
 from r2gen_lib.training.pretraining.data import drawn_anew
 

@@ -4,8 +4,8 @@
 
 Measured is the peak of resident memory (VmHWM of /proc/self/status, Linux) over four training steps, or one generation,
 less what the process holds beside the model's tensors once it is loaded: Python, libraries, tokenizer. The estimate is
-that of ``r2gen_lib.model.budget.memory`` less its constant for the same. Pictures are noise; the longest reports are as long
-as is allowed.
+that of ``r2gen_lib.model.budget.memory`` less its constant for the same. Pictures are noise; the longest reports are
+as long as is allowed.
 """
 
 from __future__ import annotations

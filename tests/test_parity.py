@@ -27,13 +27,13 @@ from r2gen_lib.config import (
     VisionConfig,
 )
 from r2gen_lib.config.original_behaviour import with_original_behaviour
-from r2gen_lib.model.checkpoint import load_strictly
 from r2gen_lib.model.encoder import VisionEncoder
 from r2gen_lib.model.llm import LanguageModel, freeze
 from r2gen_lib.model.original.file import read_original
 from r2gen_lib.model.original.load import load_original_checkpoint
 from r2gen_lib.model.original.tensor_names import convert, original_names
 from r2gen_lib.model.r2gengpt import R2GenGPT
+from r2gen_lib.model.strict_loading import load_strictly
 
 CASES = sorted(
     path.parent

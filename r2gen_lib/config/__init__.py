@@ -145,7 +145,8 @@ class OptimConfig:
     ``balance`` shows studies more often whose reports call an observation present that less than this share of them
     does (``r2gen_lib.training.rare_findings.repeat_sampling``); None, as in the paper: each once an epoch.
     ``finding_weight`` is what a report token weighs in the training loss where its sentence names a finding
-    (``r2gen_lib.training.rare_findings.token_weights``); 1, as in the paper: as all others. The validation loss is always unweighted.
+    (``r2gen_lib.training.rare_findings.token_weights``); 1, as in the paper: as all others. The validation loss is
+    always unweighted.
     """
 
     learning_rate: float

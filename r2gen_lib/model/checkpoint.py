@@ -11,15 +11,14 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from safetensors.torch import save_file
+from torch import nn
 
 from r2gen_lib import __version__
 from r2gen_lib.assets import repository_data
@@ -28,15 +27,26 @@ from r2gen_lib.config.serialization import preset_from_dict, preset_to_dict
 from r2gen_lib.errors import AssetError, CheckpointError, R2GenError
 from r2gen_lib.model.lora_names import name_without_lora
 from r2gen_lib.model.sharding import unsharded
-
-if TYPE_CHECKING:
-    from r2gen_lib.model.r2gengpt import R2GenGPT
+from r2gen_lib.model.strict_loading import load_strictly, read_tensors
 
 CONFIG, TENSORS = "config.json", "trainable.safetensors"
 _FORMAT = 1
 
 
-def save_trainable(model: R2GenGPT, folder: str | Path, notes: Mapping[str, Any] | None = None) -> Path:
+class Trained(Protocol):
+    """What a checkpoint needs of a model: ``r2gengpt.R2GenGPT`` is one."""
+
+    preset: Preset
+    mode: str
+    vision: nn.Module
+    language_identity: str
+
+    def trainable_parameters(self) -> dict[str, nn.Parameter]: ...
+
+    def save_trainable(self, folder: str | Path, notes: Mapping[str, Any] | None = None) -> Path: ...
+
+
+def save_trainable(model: Trained, folder: str | Path, notes: Mapping[str, Any] | None = None) -> Path:
     """Write the trainable tensors (fp32) and the config that makes them meaningful.
 
     Args:
@@ -61,7 +71,7 @@ def save_trainable(model: R2GenGPT, folder: str | Path, notes: Mapping[str, Any]
     return Path(folder)
 
 
-def load_trainable(model: R2GenGPT, folder: str | Path) -> None:
+def load_trainable(model: Trained, folder: str | Path) -> None:
     """Read a checkpoint into a model of the same preset, mode and frozen parts.
 
     Raises:
@@ -77,7 +87,7 @@ def load_trainable(model: R2GenGPT, folder: str | Path) -> None:
     load_strictly(model, read_tensors(Path(folder) / TENSORS), str(folder), set(model.trainable_parameters()))
 
 
-def load_mapper(model: R2GenGPT, folder_or_name: str | Path) -> None:
+def load_mapper(model: Trained, folder_or_name: str | Path) -> None:
     """Start a model's mapper from that of a checkpoint in any mode, such as delta from a shallow one.
 
     Raises:
@@ -123,14 +133,6 @@ def saved_preset(folder: str | Path) -> Preset:
         raise CheckpointError(f"{Path(folder) / CONFIG}: {error}") from error
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """A safetensors file. Raises CheckpointError when it is missing, truncated or something else."""
-    try:
-        return load_file(path)
-    except Exception as error:
-        raise CheckpointError(f"{path}: cannot be read ({error}). Train again, or restore the file.") from error
-
-
 def resolve(folder_or_name: str | Path) -> Path:
     """A folder as given, or a shipped checkpoint by its name, such as ``"laptop-shallow"``."""
     if Path(folder_or_name).is_dir():
@@ -144,7 +146,7 @@ def resolve(folder_or_name: str | Path) -> Path:
         ) from error
 
 
-def frozen_hash(model: R2GenGPT) -> str | None:
+def frozen_hash(model: Trained) -> str | None:
     """SHA-256 over what of the encoder does not train: parameters, and the statistics of batch norms. None if nothing
     is left: a deep mode's checkpoint holds every parameter."""
     state = model.vision.state_dict(keep_vars=True)
@@ -156,35 +158,6 @@ def frozen_hash(model: R2GenGPT) -> str | None:
         digest.update(f"{name} {tuple(parameter.shape)}\n".encode())
         digest.update(parameter.detach().float().cpu().contiguous().numpy().data)
     return digest.hexdigest()
-
-
-@torch.no_grad()
-def load_strictly(
-    module: nn.Module, tensors: Mapping[str, Tensor], source: str, expected: set[str] | None = None
-) -> None:
-    """Copy ``tensors`` into ``module``: exactly the ``expected`` names (default: its whole state).
-
-    Raises:
-        CheckpointError: names missing, unknown, or of another shape; nothing was copied.
-    """
-    state = module.state_dict(keep_vars=True)
-    names = set(state) if expected is None else expected
-    shapes = [
-        f"{name} {tuple(tensors[name].shape)}, expected {tuple(state[name].shape)}"
-        for name in sorted(names & set(tensors))
-        if tensors[name].shape != state[name].shape
-    ]
-    require_fit(source, missing=names - set(tensors), unknown=set(tensors) - names, shapes=shapes)
-    for name in names:
-        state[name].copy_(tensors[name])
-
-
-def require_fit(source: str, *, missing: Collection[str], unknown: Collection[str], shapes: Collection[str]) -> None:
-    """Raise one CheckpointError that lists what is wrong with the tensors of ``source``, if anything is."""
-    found = {"missing": missing, "unknown": unknown, "of another shape": shapes}
-    complaints = [f"{what}: {_some(sorted(names))}" for what, names in found.items() if names]
-    if complaints:
-        raise CheckpointError(f"{source}: does not fit the model. Tensors {'; '.join(complaints)}. Nothing was loaded.")
 
 
 @contextmanager
@@ -239,8 +212,3 @@ def mend(folder: Path) -> None:
 def _check_field(folder: str | Path, field: str, found: Any, expected: Any, advice: str) -> None:
     if found != expected:
         raise CheckpointError(f"{folder}: {field} is {found!r}, the model's is {expected!r}. {advice}")
-
-
-def _some(names: list[str], limit: int = 40) -> str:
-    more = f", ... ({len(names)} in all)" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more

@@ -16,11 +16,13 @@ from torch import Tensor, nn
 from r2gen_lib.assets import repository_data
 from r2gen_lib.config import VisionConfig
 from r2gen_lib.errors import AssetError, R2GenError
-from r2gen_lib.model.checkpoint import load_strictly
 from r2gen_lib.model.oracle_encoder import PerfectEye
 from r2gen_lib.model.original.tensor_names import convert_swin
 from r2gen_lib.model.stem import ConvolutionalStem
+from r2gen_lib.model.strict_loading import load_strictly
 from r2gen_lib.model.timm_weights import from_hub, hub_tensors
+
+FROM_PRESET = "preset"  # take the vision weights that the preset names
 
 
 class VisionEncoder(nn.Module):

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from r2gen_lib.assets import repository_data
 from r2gen_lib.findings.finding import FINDING_NAMES
-from r2gen_lib.model.checkpoint import load_strictly, read_tensors
 from r2gen_lib.model.lora_names import name_without_lora
+from r2gen_lib.model.strict_loading import load_strictly, read_tensors
 
 if TYPE_CHECKING:
     from r2gen_lib.model.r2gengpt import R2GenGPT

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import huggingface_hub
 
 from r2gen_lib.errors import CheckpointError
-from r2gen_lib.model.checkpoint import CONFIG, TENSORS
-
-if TYPE_CHECKING:
-    from r2gen_lib.model.r2gengpt import R2GenGPT
+from r2gen_lib.model.checkpoint import CONFIG, TENSORS, Trained
 
 _CARD = "README.md"
 
 
-def push(model: R2GenGPT, name: str, *, private: bool = True, message: str = "Upload of an R2GenGPT checkpoint") -> str:
+def push(model: Trained, name: str, *, private: bool = True, message: str = "Upload of an R2GenGPT checkpoint") -> str:
     """What ``R2GenGPT.push_to_hub`` does."""
     with tempfile.TemporaryDirectory() as parent:
         folder = model.save_trainable(Path(parent) / "checkpoint")
@@ -55,7 +51,7 @@ def pull(name: str, revision: str | None = None) -> Path:
     return folder
 
 
-def _card(model: R2GenGPT, name: str) -> str:
+def _card(model: Trained, name: str) -> str:
     preset = model.preset
     return f"""---
 library_name: r2gen-course

@@ -18,7 +18,7 @@ from r2gen_lib.config.original_behaviour import with_original_behaviour
 from r2gen_lib.errors import AssetError, R2GenError
 from r2gen_lib.model import checkpoint, hub
 from r2gen_lib.model.alignment import end_ids, prompt_ids, report_ids, splice
-from r2gen_lib.model.encoder import VisionEncoder, load_vision_weights
+from r2gen_lib.model.encoder import FROM_PRESET, VisionEncoder, load_vision_weights
 from r2gen_lib.model.generation import Generated, changed_decoding, generate_reports, stream_report
 from r2gen_lib.model.llm import LanguageModel, checksum, load_language
 from r2gen_lib.model.lora import train_dropout, with_language_lora
@@ -30,8 +30,6 @@ from r2gen_lib.model.original.load import model_from_original
 from r2gen_lib.model.report_logits import ReportReader
 from r2gen_lib.model.report_loss import report_loss, weights_in_place
 from r2gen_lib.model.sharding import check_sharding
-
-FROM_PRESET = "preset"  # take the vision weights that the preset names
 
 
 @dataclass(frozen=True)
@@ -202,6 +200,7 @@ class R2GenGPT(nn.Module):
             AssetError: the language model or the encoder's weights are missing.
         """
         return model_from_original(
+            cls.from_preset,
             path,
             preset,
             merge=merge_lora,

@@ -16,8 +16,9 @@ from torch import Tensor
 
 from r2gen_lib.config.serialization import preset_from_dict, preset_to_dict
 from r2gen_lib.errors import CheckpointError, R2GenError
-from r2gen_lib.model.checkpoint import folder_writer, load_strictly, read_tensors
+from r2gen_lib.model.checkpoint import folder_writer
 from r2gen_lib.model.r2gengpt import R2GenGPT
+from r2gen_lib.model.strict_loading import load_strictly, read_tensors
 from r2gen_lib.training.processes import Processes
 
 STATE, TENSORS = "state.json", "state.safetensors"

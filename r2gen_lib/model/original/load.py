@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import torch
 
 from r2gen_lib.config import LoraConfig, Preset, get_preset
 from r2gen_lib.config.original_behaviour import with_original_behaviour
 from r2gen_lib.errors import CheckpointError, R2GenError
-from r2gen_lib.model.checkpoint import load_strictly
+from r2gen_lib.model.checkpoint import Trained
+from r2gen_lib.model.encoder import FROM_PRESET
 from r2gen_lib.model.fused_qkv_lora import merge_lora
 from r2gen_lib.model.llm import LanguageModel
 from r2gen_lib.model.original.file import OriginalFile, read_original
 from r2gen_lib.model.original.tensor_names import convert
+from r2gen_lib.model.strict_loading import load_strictly
 
-if TYPE_CHECKING:
-    from r2gen_lib.model.r2gengpt import R2GenGPT
-
+#: The kind of model that ``make`` gives.
+Model = TypeVar("Model", bound=Trained)
 CHECKS = ("vision_model", "llama_model", "end_sym", "global_only", "vis_r", "vis_alpha")
 
 
-def load_original_checkpoint(model: R2GenGPT, path: str | Path, *, skip_checks: Collection[str] = ()) -> None:
+def load_original_checkpoint(model: Trained, path: str | Path, *, skip_checks: Collection[str] = ()) -> None:
     """Load a ``.pth`` of the public R2GenGPT code into a model of the same mode and sizes.
 
     Args:
@@ -40,6 +41,7 @@ def load_original_checkpoint(model: R2GenGPT, path: str | Path, *, skip_checks: 
 
 
 def model_from_original(
+    make: Callable[..., Model],
     path: str | Path,
     preset: str | Preset,
     *,
@@ -47,10 +49,8 @@ def model_from_original(
     original_behaviour: bool = False,
     skip_checks: Collection[str] = (),
     **parts: Any,
-) -> R2GenGPT:
-    """What ``R2GenGPT.from_original`` does; ``parts`` are arguments of ``from_preset``."""
-    from r2gen_lib.model.r2gengpt import FROM_PRESET, R2GenGPT
-
+) -> Model:
+    """What ``R2GenGPT.from_original`` does; ``make`` is ``R2GenGPT.from_preset``, ``parts`` are arguments of it."""
     original = read_original(path)
     preset = with_original_behaviour(preset) if original_behaviour else get_preset(preset)
     if original.mode == "delta":
@@ -59,12 +59,12 @@ def model_from_original(
         raise CheckpointError(f"{path}: holds no LoRA to merge ({original.mode} mode). Leave merging out.")
     if original.mode == "deep" and parts.get("vision_weights") == FROM_PRESET:
         parts["vision_weights"] = None  # the file holds the whole encoder
-    model = R2GenGPT.from_preset(preset, original.mode, **parts)
+    model = make(preset, original.mode, **parts)
     _load(model, original, skip_checks)
     return _merged(model) if merge else model
 
 
-def _load(model: R2GenGPT, original: OriginalFile, skip_checks: Collection[str]) -> None:
+def _load(model: Trained, original: OriginalFile, skip_checks: Collection[str]) -> None:
     if original.mode != model.mode:
         raise CheckpointError(
             f"{original.path}: holds what {original.mode} mode trains, the model is in {model.mode} mode. "
@@ -77,7 +77,7 @@ def _load(model: R2GenGPT, original: OriginalFile, skip_checks: Collection[str])
     load_strictly(model, tensors, str(original.path), set(trainable))
 
 
-def _check_settings(model: R2GenGPT, original: OriginalFile, skip_checks: Collection[str]) -> None:
+def _check_settings(model: Trained, original: OriginalFile, skip_checks: Collection[str]) -> None:
     unknown = set(skip_checks) - set(CHECKS)
     if unknown:
         raise R2GenError(f"skip_checks: found {', '.join(sorted(unknown))}, expected some of {', '.join(CHECKS)}.")
@@ -117,7 +117,7 @@ def _comparable(value: Any) -> Any:
     return last.split(".")[0] if last.startswith(("swin", "vit")) else last
 
 
-def _check_windows(model: R2GenGPT, path: str) -> None:
+def _check_windows(model: Trained, path: str) -> None:
     """Refuse a grid that shifted windows don't tile: there transformers pads before the shift, timm after it."""
     for module in model.vision.swin.modules():
         if not (hasattr(module, "window_size") and hasattr(module, "shift_size") and any(module.shift_size)):
@@ -142,7 +142,7 @@ def _lora(original: OriginalFile) -> LoraConfig:
 
 
 @torch.no_grad()
-def _merged(model: R2GenGPT) -> R2GenGPT:
+def _merged(model: Model) -> Model:
     """The same model with its LoRA added into the encoder's weights: deep mode, whose checkpoint holds the encoder."""
     language = LanguageModel(model.language, model.tokenizer, model.language_identity)
     merge_lora(model.vision)

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from r2gen_lib.model.checkpoint import require_fit
 from r2gen_lib.model.fused_qkv_lora import query_and_value
+from r2gen_lib.model.strict_loading import require_fit
 
 _MAPPER = {"mapper.proj.": "llama_proj.", "mapper.norm.": "layer_norm."}
 _ENCODER = ("vision.swin.", "visual_encoder.")

@@ -25,11 +25,11 @@ from r2gen_lib.data.images.decode import normalise
 from r2gen_lib.errors import AssetError
 from r2gen_lib.files import atomic_write
 from r2gen_lib.findings.finding import FINDING_NAMES
-from r2gen_lib.model.checkpoint import load_strictly, read_tensors
 from r2gen_lib.model.encoder import make_timm
 from r2gen_lib.model.finding_head import picture_logits
 from r2gen_lib.model.llm import choose_dtype
 from r2gen_lib.model.r2gengpt import default_device
+from r2gen_lib.model.strict_loading import load_strictly, read_tensors
 from r2gen_lib.training.pretraining.data import TokenPictures, token_pictures
 
 PRESET = "laptop"  # whose encoder this is

@@ -1,0 +1,55 @@
+"""Tensors into a module, all of them or none: nothing is left at random, nothing is left over."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from r2gen_lib.errors import CheckpointError
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """A safetensors file. Raises CheckpointError when it is missing, truncated or something else."""
+    try:
+        return load_file(path)
+    except Exception as error:
+        raise CheckpointError(f"{path}: cannot be read ({error}). Train again, or restore the file.") from error
+
+
+@torch.no_grad()
+def load_strictly(
+    module: nn.Module, tensors: Mapping[str, Tensor], source: str, expected: set[str] | None = None
+) -> None:
+    """Copy ``tensors`` into ``module``: exactly the ``expected`` names (default: its whole state).
+
+    Raises:
+        CheckpointError: names missing, unknown, or of another shape; nothing was copied.
+    """
+    state = module.state_dict(keep_vars=True)
+    names = set(state) if expected is None else expected
+    shapes = [
+        f"{name} {tuple(tensors[name].shape)}, expected {tuple(state[name].shape)}"
+        for name in sorted(names & set(tensors))
+        if tensors[name].shape != state[name].shape
+    ]
+    require_fit(source, missing=names - set(tensors), unknown=set(tensors) - names, shapes=shapes)
+    for name in names:
+        state[name].copy_(tensors[name])
+
+
+def require_fit(source: str, *, missing: Collection[str], unknown: Collection[str], shapes: Collection[str]) -> None:
+    """Raise one CheckpointError that lists what is wrong with the tensors of ``source``, if anything is."""
+    found = {"missing": missing, "unknown": unknown, "of another shape": shapes}
+    complaints = [f"{what}: {shown(sorted(names))}" for what, names in found.items() if names]
+    if complaints:
+        raise CheckpointError(f"{source}: does not fit the model. Tensors {'; '.join(complaints)}. Nothing was loaded.")
+
+
+def shown(names: list[str], limit: int = 40) -> str:
+    """The first of many names, and how many there are."""
+    more = f", ... ({len(names)} in all)" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
