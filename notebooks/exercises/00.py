@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from r2gen_lib import R2GenGPT
-from r2gen_lib.data.images.decode import to_pixel_values
+from r2gen_lib.data.images.preprocess import to_pixel_values
 from r2gen_lib.findings.finding import Finding
 from r2gen_lib.simulation.simulate import simulate
 

@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from r2gen_lib.data.images.cache import PictureCache
-from r2gen_lib.data.images.decode import check_fit, normalise, to_square
+from r2gen_lib.data.images.preprocess import check_fit, normalise, to_square
 from r2gen_lib.data.study import Study
 from r2gen_lib.data.views import with_views
 from r2gen_lib.errors import DataError

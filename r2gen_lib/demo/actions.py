@@ -155,7 +155,7 @@ def blend(model: R2GenGPT, grey: np.ndarray, saliency: np.ndarray) -> np.ndarray
     """A map ``(S, S)`` in red over the picture, its largest value the reddest; what speaks against is left out."""
     import numpy as np
 
-    from r2gen_lib.data.images.decode import to_square
+    from r2gen_lib.data.images.preprocess import to_square
 
     square = to_square(grey, model.preset.vision.image_size, model.preset.vision.fit)
     weight = np.clip(saliency, 0, None)

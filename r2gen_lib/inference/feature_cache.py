@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from r2gen_lib.data.dataset import square_view
 from r2gen_lib.data.images.cache import PictureCache
-from r2gen_lib.data.images.decode import normalise, to_pixel_values
+from r2gen_lib.data.images.preprocess import normalise, to_pixel_values
 from r2gen_lib.data.study import Study
 from r2gen_lib.errors import CacheError, R2GenError
 from r2gen_lib.files import atomic_write, cache_dir

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from r2gen_lib.data.images.decode import load_grey, normalise, to_pixel_values, to_square
+from r2gen_lib.data.images.decode import load_grey
+from r2gen_lib.data.images.preprocess import normalise, to_pixel_values, to_square
 from r2gen_lib.data.study import Picture
 from r2gen_lib.errors import DataError, ImageError
 

@@ -14,7 +14,8 @@ from PIL import Image
 
 from r2gen_lib.data.images import cache as picture_cache
 from r2gen_lib.data.images.cache import PictureCache
-from r2gen_lib.data.images.decode import load_grey, to_square
+from r2gen_lib.data.images.decode import load_grey
+from r2gen_lib.data.images.preprocess import to_square
 from r2gen_lib.errors import CacheError, ImageError
 
 SIDE = 16

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from r2gen_lib.assets import repository_data
 from r2gen_lib.config import PRESETS
-from r2gen_lib.data.images.decode import to_pixel_values
+from r2gen_lib.data.images.preprocess import to_pixel_values
 from r2gen_lib.findings.finding import FINDING_NAMES, MIDLINE, Finding
 from r2gen_lib.model.finding_head import picture_logits
 from r2gen_lib.simulation.simulate import simulate

@@ -20,7 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from r2gen_lib.data.images.decode import check_fit, decode_grey, read_picture_file, to_square
+from r2gen_lib.data.images.decode import decode_grey, read_picture_file
+from r2gen_lib.data.images.preprocess import check_fit, to_square
 from r2gen_lib.errors import CacheError
 from r2gen_lib.files import cache_dir
 

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from r2gen_lib.assets import asset, repository_data
 from r2gen_lib.config import PRESETS, VisionConfig
-from r2gen_lib.data.images.decode import normalise
+from r2gen_lib.data.images.preprocess import normalise
 from r2gen_lib.errors import AssetError
 from r2gen_lib.files import atomic_write
 from r2gen_lib.findings.finding import FINDING_NAMES
