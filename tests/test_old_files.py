@@ -1,0 +1,136 @@
+"""Files that the release of 509b05e wrote are read by today's code, and mean what they meant (tests/old_files)."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import LlamaConfig, LlamaForCausalLM
+
+sys.path.insert(0, str(Path(__file__).parent))
+from tiny_system import PROFILE, REPORTS, SHAPE, TINY, tiny_language, tiny_pixels, tiny_studies
+
+from r2gen_lib.assets import repository_data
+from r2gen_lib.config.serialization import preset_from_dict, preset_to_dict
+from r2gen_lib.data.images.cache import PictureCache
+from r2gen_lib.data.images.decode import load_grey
+from r2gen_lib.data.images.preprocess import to_square
+from r2gen_lib.evaluation.compare_runs import read_run
+from r2gen_lib.evaluation.published_scores import read_measured
+from r2gen_lib.inference.feature_cache import encode_studies
+from r2gen_lib.model.checkpoint import saved_preset
+from r2gen_lib.model.llm import LanguageModel, checksum, freeze
+from r2gen_lib.model.r2gengpt import R2GenGPT
+from r2gen_lib.training.trainer import train
+
+OLD = Path(__file__).parent / "old_files"
+EXPECTED = json.loads((OLD / "expected.json").read_text(encoding="utf-8"))
+VISION = OLD / "vision.safetensors"
+STOPPED_AT = 6
+
+
+def language() -> LanguageModel:
+    """The language model of then, from its stored weights: another torch may draw other numbers."""
+    model = freeze(LlamaForCausalLM(LlamaConfig(**SHAPE, attn_implementation="eager")))
+    model.load_state_dict(load_file(OLD / "llm.safetensors"))
+    return LanguageModel(model, tiny_language().tokenizer, f"tensors-sha256:{checksum(model)}")
+
+
+def parts() -> dict:
+    return {"vision_weights": VISION, "language": language(), "device": "cpu"}
+
+
+@pytest.mark.parametrize("mode", ["shallow", "delta", "deep"])
+def test_a_checkpoint_gives_the_loss_and_the_reports_that_it_gave(mode):
+    model = R2GenGPT.from_trained(OLD / "checkpoints" / mode, **parts()).eval()
+    assert model.mode == mode and model.preset.name == "tiny"
+    with torch.no_grad():
+        loss = model(tiny_pixels(), list(REPORTS.values())).loss.item()
+    assert loss == pytest.approx(EXPECTED[mode]["loss"], rel=1e-4)
+    assert model.generate(tiny_pixels()) == EXPECTED[mode]["generated"]
+
+
+@pytest.mark.parametrize("mode", ["shallow", "delta"])
+def test_a_stopped_run_goes_on_as_it_would_have_then(mode, tmp_path, empty_cache):
+    shutil.copytree(OLD / "stopped" / mode, tmp_path / "run")
+    model = R2GenGPT.from_preset(
+        TINY, mode, seed=5, **parts()
+    )  # another start: what was trained must come from the file
+    result = train(model, tiny_studies(), TINY, PROFILE, tmp_path / "run", progress=False)
+    saved = json.loads((OLD / "stopped" / mode / "state" / "state.json").read_text(encoding="utf-8"))["history"]
+    table = result.history.set_index("step")
+    assert list(table.index) == list(range(13))
+    assert table["seconds"][:STOPPED_AT].tolist() == [row["seconds"] for row in saved[:STOPPED_AT]]  # not made again
+    for column, values in EXPECTED[mode]["history"].items():
+        assert table[column].dropna().to_dict() == pytest.approx({int(k): v for k, v in values.items()}, rel=1e-3)
+
+
+def fields(values: dict, before: str = "") -> dict[str, object]:
+    """Nested dicts as one: "optim.learning_rate" -> 0.006."""
+    flat: dict[str, object] = {}
+    for key, value in values.items():
+        inner = isinstance(value, dict) and key not in ("model_kwargs", "shape")
+        flat |= fields(value, f"{before}{key}.") if inner else {before + key: value}
+    return flat
+
+
+@pytest.mark.parametrize("name", ["laptop", "colab", "iu_xray", "mimic_cxr"])
+def test_every_field_of_a_saved_preset_keeps_its_value(name):
+    written = json.loads((OLD / "presets.json").read_text(encoding="utf-8"))[name]
+    read = fields(json.loads(json.dumps(preset_to_dict(preset_from_dict(written)))))
+    assert {key: read[key] for key in fields(written)} == fields(written)
+
+
+def test_the_shipped_checkpoints_config_says_what_it_was_trained_with():
+    preset = saved_preset(repository_data("weights/laptop-shallow"))
+    assert (preset.name, preset.language.source, preset.vision.stem) == (
+        "laptop",
+        "asset:smollm2_gguf",
+        "efficientnet_lite0",
+    )
+    assert preset.vision.model_kwargs["depths"] == (2, 2) and preset.vision.mean == (0.5, 0.5, 0.5)
+    assert (preset.optim.learning_rate, preset.optim.layernorm_start) == (0.003, "embedding_std")
+    assert (preset.visual_token_pool, preset.visual_token_rank) == (4, 128)
+
+
+def test_scores_json_is_read_by_the_comparison_and_the_ledger():
+    run = read_run(OLD / "evaluated")
+    assert run.settings["tokenizer"] == "ptb" and run.settings["credentialed"] is False
+    assert list(run.references) == list(run.generated) == ["T8", "T9", "T10", "T11"]
+    assert run.references["T9"] == REPORTS["large"]
+    assert run.not_above["ROUGE_L"] == ["constant report", "shuffled pictures", "blank picture"]
+    model, constant = read_measured(OLD / "evaluated" / "scores.json")
+    assert (model["who"], model["split"], model["mode"], model["section"]) == (
+        "tiny-shallow",
+        "val",
+        "shallow",
+        "findings",
+    )
+    assert model["ROUGE_L"] == pytest.approx(0.1) and constant["ROUGE_L"] == pytest.approx(0.5)
+
+
+def listed(folder: Path) -> dict[str, int]:
+    return {str(path.relative_to(folder)): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
+
+
+def test_cached_features_are_found_again(empty_cache):
+    shutil.copytree(OLD / "cache" / "features", empty_cache / "features")
+    before = listed(empty_cache / "features")
+    model = R2GenGPT.from_preset(TINY, "shallow", **parts())
+    features = encode_studies(model, tiny_studies(2), progress=False)
+    assert features.float().mean(dim=(1, 2)).tolist() == pytest.approx(EXPECTED["features"], abs=1e-3)
+    assert listed(empty_cache / "features") == before
+
+
+def test_cached_pictures_are_found_again(tmp_path):
+    shutil.copytree(OLD / "cache" / "pictures", tmp_path / "pictures")
+    before = (tmp_path / "pictures" / "v1_pad_32" / "pixels.u8").read_bytes()
+    cache = PictureCache(32, "pad", folder=tmp_path / "pictures")
+    assert np.array_equal(cache.load(OLD / "picture.png"), to_square(load_grey(OLD / "picture.png"), 32, "pad"))
+    assert (cache.folder / "pixels.u8").read_bytes() == before
