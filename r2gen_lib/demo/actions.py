@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
 NOTICE = "For research and teaching, not for clinical use. The chests drawn here are simulated; the model errs."
 WAYS = ("greedy", "drawn", "beams")
-_SALIENCY = "r2gen_lib.evaluation.counterfactual.saliency"  # not in every version
 
 
 def checkpoints(given: Iterable[str] = ()) -> dict[str, str]:
@@ -128,9 +126,7 @@ def changes(before: str, after: str) -> tuple[str, str]:
 
 
 def explained() -> tuple[str, ...]:
-    """The findings whose saliency can be shown; none where this version has no saliency maps."""
-    if importlib.util.find_spec(_SALIENCY) is None or importlib.util.find_spec("captum") is None:
-        return ()
+    """The findings whose saliency can be shown."""
     from r2gen_lib.findings.chexpert import CASES
 
     return tuple(case.finding for case in CASES.values())
@@ -143,7 +139,7 @@ def overlay(model: R2GenGPT, grey: np.ndarray, finding: str) -> np.ndarray:
         R2GenError: a finding that is not one of ``explained()``.
     """
     if finding not in explained():
-        raise R2GenError(f"demo: no saliency for {finding!r}, expected one of: {', '.join(explained()) or 'none'}.")
+        raise R2GenError(f"demo: no saliency for {finding!r}, expected one of: {', '.join(explained())}.")
     from r2gen_lib.evaluation.counterfactual.saliency import saliency_maps
     from r2gen_lib.findings.chexpert import CASES
 

@@ -77,9 +77,8 @@ class Page:
         self.temperature = ui.number("Temperature (drawn)", value=0.8, min=0.1, max=2, step=0.1).classes("w-full")
         self.seed = ui.number("Seed (drawn)", value=0, min=0, precision=0).classes("w-full")
         ui.button("Describe again", on_click=self.describe)
-        if demo.explained():
-            self.explain = ui.select(list(demo.explained()), label="What speaks for").classes("w-full")
-            ui.button("Show it over the picture", on_click=self.show_saliency)
+        self.explain = ui.select(list(demo.explained()), label="What speaks for").classes("w-full")
+        ui.button("Show it over the picture", on_click=self.show_saliency)
 
     async def draw(self) -> None:
         """Draw the chest that is asked for and describe it."""
