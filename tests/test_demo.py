@@ -112,7 +112,7 @@ serve({"mine": "mine/best (shallow, preset tiny)"}, 8080, False)
 @pytest.fixture
 def visit(tmp_path, monkeypatch, model):
     """``visit(steps)`` serves the page with the tiny model and lets ``await steps(user)`` act on it."""
-    pytest.importorskip("nicegui", reason="the extra `demo` is not installed (make test and make demo do)")
+    pytest.importorskip("nicegui", reason="the extra `demo` is not installed (make installs it)")
     from nicegui.testing.user_simulation import user_simulation
 
     from r2gen_lib.demo import page
