@@ -2,8 +2,8 @@
 
     python benchmarks/vision_auroc.py [--pictures 400] [--seed 0]
 
-Seed 0 draws the pictures that ``data/README.md`` reports (other patients than those it was trained on); another seed
-draws new ones. 400 pictures take about three minutes to simulate, once.
+Seed 0 draws the pictures that ``docs/experiments.md`` reports (other patients than those it was trained on); another
+seed draws new ones. 400 pictures take about three minutes to simulate, once.
 """
 
 from __future__ import annotations

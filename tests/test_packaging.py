@@ -66,8 +66,8 @@ def test_a_wheel_carries_data(tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert {"r2gen_lib/_data/openi_split.csv", "r2gen_lib/_data/assets.txt", "r2gen_lib/cli.py"} <= set(names)
-    templates = {path.name for path in (ROOT / "r2gen_lib" / "evaluation" / "templates").iterdir()}
-    assert templates and {f"r2gen_lib/evaluation/templates/{name}" for name in templates} <= set(names)
+    templates = {path.name for path in (ROOT / "r2gen_lib" / "evaluation" / "page" / "templates").iterdir()}
+    assert templates and {f"r2gen_lib/evaluation/page/templates/{name}" for name in templates} <= set(names)
     carried = {name.split("/")[0] for name in names}
     assert carried == {"r2gen_lib", f"r2gen_course-{r2gen_lib.__version__}.dist-info"}
 

@@ -12,7 +12,8 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("texts", nargs="*", metavar="TEXT", help="a report, in quotation marks")
     words = "compare the rules with the radiologists' codes of all Open-i reports (takes seconds)"
     parser.add_argument("--quality", action="store_true", help=words)
-    parser.add_argument("--markdown", action="store_true", help="with --quality: F1 alone, as README's table has it")
+    words = "with --quality: F1 alone, as docs/evaluation.md has it"
+    parser.add_argument("--markdown", action="store_true", help=words)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ def options(p: argparse.ArgumentParser) -> None:
     """The command's options."""
     words = "folder with scores.json files of `r2gen evaluate` that are shown as ours (default: data/measured)"
     p.add_argument("--measured", type=Path, metavar="FOLDER", help=words)
-    p.add_argument("--markdown", action="store_true", help="print the tables as README.md holds them")
+    p.add_argument("--markdown", action="store_true", help="print the tables as data/LEDGER.md holds them")
 
 
 def run(args: argparse.Namespace) -> int:

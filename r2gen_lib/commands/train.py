@@ -19,7 +19,7 @@ def options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--skip-check", action="append", default=[], metavar="NAME", help=words)
     preset_option(p)
     p.add_argument("--mode", default="shallow", choices=MODES)
-    words = "do as the public R2GenGPT code does where we do otherwise (README.md lists it)"
+    words = "do as the public R2GenGPT code does where we do otherwise (docs/original.md lists it)"
     p.add_argument("--original-behaviour", action="store_true", help=words)
     words = "read the findings that simulated pictures show in place of the pictures: what the rest can do at best"
     p.add_argument("--perfect-eye", action="store_true", help=words)

@@ -295,8 +295,8 @@ _LAPTOP = Preset(
     ),
     decoding=DecodingConfig(num_beams=3, max_new_tokens=100, repetition_penalty=1.1, no_repeat_ngram_size=6),
     visual_token_pool=4,  # 16 tokens: a quarter less time a step than 49 (benchmarks/training.py)
-    visual_token_bias=True,  # 0.15 nats in the first 100 steps (data/README.md)
-    visual_token_rank=128,  # data/README.md has what it brought
+    visual_token_bias=True,  # 0.15 nats in the first 100 steps (docs/experiments.md)
+    visual_token_rank=128,  # docs/experiments.md has what it brought
     visual_token_scale=4.0,
 )
 

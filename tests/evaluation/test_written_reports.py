@@ -36,11 +36,11 @@ def test_the_reports_of_both_shipped_models_are_shipped_without_a_radiologists_w
 
 @pytest.mark.parametrize("path", MEASURED, ids=lambda path: path.name.partition("_")[0])
 def test_one_command_prints_the_clinical_scores_that_are_stored_and_told(path, capsys):
-    """data/measured, data/README.md and what `r2gen score` prints hold the same clinical numbers."""
+    """data/measured, docs/experiments.md and what `r2gen score` prints hold the same clinical numbers."""
     assert cli.main(["score", str(path), "--metrics", "clinical"]) == 0
     out = capsys.readouterr().out
     stored = json.loads((path.parent / f"{path.name.removesuffix('_reports.csv')}.json").read_text())
-    told = (ROOT / "data" / "README.md").read_text(encoding="utf-8")
+    told = (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")
     for kind in ("macro", "micro"):
         name = f"clinical {kind} F1 (rules, 14, uncertain positive)"
         (line,) = (line for line in out.splitlines() if line.startswith(f"{name} "))
