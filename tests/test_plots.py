@@ -48,15 +48,6 @@ def check_readable(figure: Figure, overlaps: bool = False) -> None:
                 assert not box.shrunk(0.98, 0.9).overlaps(other_box.shrunk(0.98, 0.9)), f"{text} on {other}"
 
 
-def test_picture_row_lays_masks_over_pictures():
-    mask = np.zeros((224, 224))
-    mask[50:80, 50:80] = 3
-    titles = ["one", "a title so long that it needs a second line to stand on", "3"]
-    figure = plots.picture_row([PICTURE] * 3, titles, [None, mask])
-    check_readable(figure, overlaps=True)
-    assert [len(ax.images) for ax in figure.axes] == [1, 2, 1]
-
-
 def test_loss_curve_draws_what_is_known():
     history = pd.DataFrame({"step": range(100), "train_loss": np.linspace(4, 2, 100)})
     history["held_out_loss"] = [4 - i / 60 if i % 25 == 0 else None for i in range(100)]

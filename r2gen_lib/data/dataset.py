@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -33,10 +33,6 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.ids)
-
-    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Batch:
-        """The same batch with its pictures on ``device``, as ``dtype`` if given."""
-        return replace(self, pixel_values=self.pixel_values.to(device, dtype))
 
 
 class ReportDataset(Dataset):

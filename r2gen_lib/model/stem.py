@@ -23,10 +23,32 @@ class ConvolutionalStem(nn.Module):
         img_size: pixels along each side.
         patch_size: pixels along each side of what becomes one vector.
         embed_dim: width of that vector.
+        in_chans: 3, as the network was trained.
+        output_fmt: "NHWC", which a Swin asks for and gets.
+        norm_layer, strict_img_size, device, dtype: what timm's Swin says to every ``embed_layer``. The stem has a
+            normalisation of its own, reads any size, and is moved with the model.
+
+    Raises:
+        ValueError: no stage has that ``patch_size``, or another number of channels or order of axes is asked for.
     """
 
-    def __init__(self, model_name: str, img_size: int, patch_size: int, embed_dim: int, **unused) -> None:
+    def __init__(
+        self,
+        model_name: str,
+        img_size: int,
+        patch_size: int,
+        embed_dim: int,
+        *,
+        in_chans: int = 3,
+        output_fmt: str = "NHWC",
+        norm_layer: object = None,
+        strict_img_size: bool = True,
+        device: object = None,
+        dtype: object = None,
+    ) -> None:
         super().__init__()
+        if (in_chans, output_fmt) != (3, "NHWC"):
+            raise ValueError(f"in_chans {in_chans}, output_fmt {output_fmt}: the stem takes 3 channels, gives NHWC")
         self.cnn = timm.create_model(model_name, pretrained=False, num_classes=0)
         reductions = [stage["reduction"] for stage in self.cnn.feature_info]
         if patch_size not in reductions:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
@@ -17,7 +16,6 @@ from r2gen_lib.plots.system import system_drawing
 __all__ = [
     "STYLE",
     "loss_curve",
-    "picture_row",
     "score_bars",
     "system_drawing",
     "token_words",
@@ -40,31 +38,6 @@ _CURVES = {
     "held_out_loss": "held-out studies",
     "shuffled_loss": "held-out, shuffled pictures",
 }
-
-
-def picture_row(
-    pictures: Sequence[np.ndarray], titles: Sequence[str], overlays: Sequence[np.ndarray | None] = ()
-) -> Figure:
-    """Grey pictures ``(H, W)`` in a row, each with a title; a mask, where given, is laid over it in red.
-
-    Args:
-        pictures: any numbers; each is shown from its own darkest to its brightest.
-        titles: one a picture.
-        overlays: one a picture (or none at all): any ``(h, w)`` grid over the whole picture, 0 where nothing is
-            drawn; larger is stronger.
-    """
-    figure, axes = _grid(1, len(pictures), height=2.8)
-    masks = [*overlays, *[None] * (len(pictures) - len(overlays))]
-    for ax, picture, title, mask in zip(axes.flat, pictures, titles, masks, strict=True):
-        _show(ax, picture)
-        ax.set_title(_wrap(title, 3, width=30), fontsize=9)
-        if mask is not None and np.any(mask):
-            strength = np.asarray(mask, dtype=float) / np.max(mask)
-            height, width = np.shape(picture)  # a coarse mask is stretched over the whole picture
-            extent = (-0.5, width - 0.5, height - 0.5, -0.5)
-            red = np.ones_like(strength)
-            ax.imshow(red, cmap="autumn_r", vmin=0, vmax=1, alpha=0.5 * strength, extent=extent)
-    return figure
 
 
 def loss_curve(
@@ -171,24 +144,7 @@ def _printable(word: str, letters: int) -> str:
     return word if len(word) <= letters else word[: letters - 1] + "…"
 
 
-def _grid(rows: int, columns: int, height: float) -> tuple[Figure, np.ndarray]:
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(2.7 * columns, height * rows), squeeze=False, layout="constrained"
-    )
-    for ax in axes.flat:
-        ax.set_xticks([])
-        ax.set_yticks([])
-        for spine in ax.spines.values():
-            spine.set_visible(False)
-    return figure, axes
-
-
 def _show(ax: Axes, picture: np.ndarray) -> None:
     ax.imshow(picture, cmap="gray")
     ax.set_xticks([])
     ax.set_yticks([])
-
-
-def _wrap(text: str, lines: int, width: int = 38) -> str:
-    """At most ``lines`` lines of ``width`` letters; what is left out is marked."""
-    return "\n".join(textwrap.wrap(text, width, max_lines=lines, placeholder=" …"))

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from r2gen_lib.data.dataset import Batch, ReportDataset, collate, report_loader
+from r2gen_lib.data.dataset import ReportDataset, collate, report_loader
 from r2gen_lib.data.images.cache import PictureCache
 from r2gen_lib.data.study import Picture, Study
 from r2gen_lib.errors import DataError, ImageError
@@ -47,13 +47,6 @@ def test_batches_keep_order_and_pair_pictures_with_reports(studies, workers):
         for study_id, pixels, report in zip(batch.ids, batch.pixel_values, batch.reports, strict=True):
             n = int(study_id[1])
             assert report == f"Report {n}." and round(float(pixels.mean()) * 255) == 10 * n
-
-
-def test_a_batch_moves_and_converts(studies):
-    batch = collate([ReportDataset(studies, image_size=16)[0]])
-    moved = batch.to("cpu", torch.bfloat16)
-    assert isinstance(moved, Batch) and moved.pixel_values.dtype == torch.bfloat16 and moved.ids == ["S0"]
-    assert batch.to("cpu").pixel_values.dtype == torch.float32
 
 
 def test_empty_input_is_one_error(studies):

@@ -13,6 +13,7 @@ from r2gen_lib.config import PRESETS
 from r2gen_lib.errors import R2GenError
 from r2gen_lib.model.encoder import VisionEncoder, make_timm
 from r2gen_lib.model.modes import prepare_mode, set_training
+from r2gen_lib.model.stem import ConvolutionalStem
 from r2gen_lib.training.pretraining.encoder import put_imagenet_stem
 
 VISION = PRESETS["laptop"].vision
@@ -47,6 +48,13 @@ def test_its_statistics_stay_in_deep_mode_and_its_weights_learn():
     encoder(torch.randn(2, 1, 3, 224, 224)).square().mean().backward()
     assert all(torch.equal(buffer, buffers[name]) for name, buffer in encoder.named_buffers())
     assert encoder.swin.patch_embed.cnn.conv_stem.weight.grad.abs().sum() > 0
+
+
+def test_arguments_that_it_has_no_use_for_are_refused():
+    with pytest.raises(R2GenError, match="in_chans 1, output_fmt NHWC: the stem takes 3 channels"):
+        make_timm(replace(VISION, model_kwargs=VISION.model_kwargs | {"in_chans": 1}))
+    with pytest.raises(TypeError, match="patchsize"):
+        ConvolutionalStem("efficientnet_lite0", 224, 16, 192, patchsize=8)
 
 
 def test_a_patch_that_no_stage_has_is_refused():
