@@ -69,6 +69,7 @@ def test_what_nohup_ignores_stays_ignored():
             with uninterrupted():
                 send("SIGHUP")
             send("SIGHUP")
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # and the test was not killed
     finally:
         signal.signal(signal.SIGHUP, before)
 

@@ -7,7 +7,7 @@ from r2gen_lib.errors import DataError
 
 
 def test_no_fault_is_no_error():
-    Faults("table.csv").check()
+    assert Faults("table.csv").check() is None
 
 
 def test_one_fault_is_told_as_it_is():
