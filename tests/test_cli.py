@@ -20,7 +20,7 @@ from r2gen_lib.data.study import Picture, Study
 from r2gen_lib.errors import CacheError
 from r2gen_lib.model.r2gengpt import R2GenGPT
 
-COMMANDS = [command[0] for command in cli._COMMANDS]
+COMMANDS = [command.NAME for command in cli.COMMANDS]
 
 
 class Stand:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from r2gen_lib.commands.options import results_folder
+from r2gen_lib.commands.options import new_folder
+
+NAME = "compare"
+HELP = "compare two evaluated runs, study by study"
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the table of differences, write table and page to ``--out``."""
     from r2gen_lib.evaluation.compare_runs import check_same_studies, compare_runs, read_run
 
-    folder = args.out or results_folder(args)
+    folder = args.out or new_folder(NAME)
     first, second = read_run(args.first), read_run(args.second)
     check_same_studies(first, second)
     table = compare_runs(first, second, folder, show_credentialed=args.show_credentialed)

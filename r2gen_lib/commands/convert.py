@@ -8,6 +8,9 @@ from pathlib import Path
 
 from r2gen_lib.config import PRESETS
 
+NAME = "convert"
+HELP = "turn a .pth of the public R2GenGPT into a checkpoint"
+
 
 def options(parser: argparse.ArgumentParser) -> None:
     """The command's options."""

@@ -10,32 +10,35 @@ from r2gen_lib.commands.options import (
     checkpoint_option,
     count,
     decoding_choices,
+    new_folder,
     positive,
-    results_folder,
     share,
 )
 
+NAME = "counterfactual"
+HELP = "put findings into simulated chests; see whether the report follows"
 
-def options(p: argparse.ArgumentParser) -> None:
+
+def options(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
-    checkpoint_option(p)
+    checkpoint_option(parser)
     words = "such as cardiomegaly effusion; part of a name will do (default: six common ones)"
-    p.add_argument("--findings", nargs="+", default=None, metavar="NAME", help=words)
+    parser.add_argument("--findings", nargs="+", default=None, metavar="NAME", help=words)
     words = "normal chests of the test split, the same for all findings (default 12)"
-    p.add_argument("--patients", type=positive, default=12, metavar="N", help=words)
+    parser.add_argument("--patients", type=positive, default=12, metavar="N", help=words)
     words = "chests with other findings into which each finding is put (default 4)"
-    p.add_argument("--beside", type=count, default=4, metavar="N", help=words)
+    parser.add_argument("--beside", type=count, default=4, metavar="N", help=words)
     words = "studies that have the finding, out of which it is taken (default 4)"
-    p.add_argument("--taken-out", type=count, default=4, metavar="N", help=words)
-    p.add_argument("--severity", type=share, default=0.8, help="of what is put in, 0 to 1 (default 0.8)")
-    p.add_argument("--seed", type=int, default=0, help="of patients and sides (default 0)")
-    beams_option(p)
-    p.add_argument("--batch", type=positive, default=16, metavar="N", help="pictures at once (default 16)")
+    parser.add_argument("--taken-out", type=count, default=4, metavar="N", help=words)
+    parser.add_argument("--severity", type=share, default=0.8, help="of what is put in, 0 to 1 (default 0.8)")
+    parser.add_argument("--seed", type=int, default=0, help="of patients and sides (default 0)")
+    beams_option(parser)
+    parser.add_argument("--batch", type=positive, default=16, metavar="N", help="pictures at once (default 16)")
     words = "also see where the findings' words look, by these methods (default: the quick ones, not occlusion)"
-    p.add_argument("--pointing", nargs="*", choices=("tokens", "picture", "occlusion", "eye"), help=words)
+    parser.add_argument("--pointing", nargs="*", choices=("tokens", "picture", "occlusion", "eye"), help=words)
     words = "pairs of each finding that --pointing looks at (default 8)"
-    p.add_argument("--pointing-pairs", type=positive, default=8, metavar="N", help=words)
-    p.add_argument("--out", type=Path, help="folder for tables, pairs and figures (default: a new one in runs/)")
+    parser.add_argument("--pointing-pairs", type=positive, default=8, metavar="N", help=words)
+    parser.add_argument("--out", type=Path, help="folder for tables, pairs and figures (default: a new one in runs/)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -59,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     model = R2GenGPT.from_trained(args.checkpoint)
     result = run_pairs(model, pairs, args.batch, **decoding_choices(args))
     beams = args.beams or model.preset.decoding.num_beams
-    out = args.out or results_folder(args)
+    out = args.out or new_folder(NAME)
     note = f"checkpoint {args.checkpoint}, {args.patients} normal test patients, severity {args.severity:g}, "
     note += f"seed {args.seed}, {'greedy' if beams == 1 else f'{beams} beams'}, simulated radiographs"
     save(result, out, note)

@@ -7,6 +7,9 @@ import importlib.util
 
 from r2gen_lib.errors import R2GenError
 
+NAME = "demo"
+HELP = "serve a page on this machine: a picture in, a report out"
+
 
 def options(parser: argparse.ArgumentParser) -> None:
     """The command's options."""

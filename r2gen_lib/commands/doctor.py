@@ -15,6 +15,9 @@ from r2gen_lib.commands.data import reading_options
 from r2gen_lib.config import PRESETS
 from r2gen_lib.errors import DataError
 
+NAME = "doctor"
+HELP = "say what is wrong with a data set before training on it"
+
 
 def options(parser: argparse.ArgumentParser) -> None:
     """The command's options."""

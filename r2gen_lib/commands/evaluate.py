@@ -6,36 +6,39 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from r2gen_lib.commands.data import data_options, draw_simulated, studies_of
-from r2gen_lib.commands.options import beams_option, checkpoint_option, decoding_choices, positive, results_folder
+from r2gen_lib.commands.data import data_options, studies_of
+from r2gen_lib.commands.options import beams_option, checkpoint_option, decoding_choices, new_folder, positive
 from r2gen_lib.data.study import SPLITS
 
+NAME = "evaluate"
+HELP = "write reports for a split; score them beside their controls"
 
-def options(p: argparse.ArgumentParser) -> None:
+
+def options(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
-    data_options(p)
-    checkpoint_option(p)
-    p.add_argument("--split", default="test", choices=SPLITS)
-    p.add_argument("--limit", type=positive, metavar="N", help="at most N studies (default: all)")
-    beams_option(p)
+    data_options(parser)
+    checkpoint_option(parser)
+    parser.add_argument("--split", default="test", choices=SPLITS)
+    parser.add_argument("--limit", type=positive, metavar="N", help="at most N studies (default: all)")
+    beams_option(parser)
     words = "processes that read pictures ahead, worth it beside a GPU (default: none)"
-    p.add_argument("--workers", type=positive, default=0, metavar="N", help=words)
+    parser.add_argument("--workers", type=positive, default=0, metavar="N", help=words)
     words = (
         "all (default): the nearest neighbour encodes all training pictures, drawn first if they are simulated, and "
     )
     words += "each score's best constant report is searched (minutes, once); quick: neither"
-    p.add_argument("--controls", default="all", choices=("all", "quick"), help=words)
+    parser.add_argument("--controls", default="all", choices=("all", "quick"), help=words)
     words = "a checkpoint of r2gen train --perfect-eye, as the ceiling (default: none)"
-    p.add_argument("--perfect-eye", metavar="FOLDER", help=words)
+    parser.add_argument("--perfect-eye", metavar="FOLDER", help=words)
     words = "ptb (default): words as the COCO evaluation; none: split at blanks, as the public R2GenGPT code"
-    p.add_argument("--tokenizer", default="ptb", choices=("ptb", "none"), help=words)
+    parser.add_argument("--tokenizer", default="ptb", choices=("ptb", "none"), help=words)
     words = "cut references to N tokens of the language model before scoring, as that code does (default: whole)"
-    p.add_argument("--cut-references", type=positive, metavar="N", help=words)
+    parser.add_argument("--cut-references", type=positive, metavar="N", help=words)
     words = "force reports of at least N tokens, as that code does (default: the preset's)"
-    p.add_argument("--min-tokens", type=positive, metavar="N", help=words)
+    parser.add_argument("--min-tokens", type=positive, metavar="N", help=words)
     words = "let report.html hold reports and pictures of credentialed data; it must then not be passed on"
-    p.add_argument("--show-credentialed", action="store_true", help=words)
-    p.add_argument("--out", type=Path, help="folder for reports and scores (default: a new one in runs/)")
+    parser.add_argument("--show-credentialed", action="store_true", help=words)
+    parser.add_argument("--out", type=Path, help="folder for reports and scores (default: a new one in runs/)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -47,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
     from r2gen_lib.evaluation.run_metadata import run_facts
     from r2gen_lib.evaluation.score_table import format_scores
     from r2gen_lib.model.llm import LanguageModel
+    from r2gen_lib.simulation.render import draw_simulated
 
     model = R2GenGPT.from_trained(args.checkpoint)
     studies = studies_of(args)
@@ -55,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     drawn = draw_simulated(chosen, views)
     train = by_split(studies, "train")
     neighbours = _neighbours(train, views, args.missing_view) if args.controls == "all" else []
-    out = args.out or results_folder(args)
+    out = args.out or new_folder(NAME)
     text = f"section {args.section}, cleaning {args.clean}"
     habits = {"tokenizer": args.tokenizer, "cut_to": args.cut_references, "controls": args.controls}
     decoding = decoding_choices(args) | ({} if args.min_tokens is None else {"min_new_tokens": args.min_tokens})
@@ -77,6 +81,7 @@ def run(args: argparse.Namespace) -> int:
 def _neighbours(train: list, views: Sequence[str], missing_view: str) -> list:
     """The training studies that have pictures to be compared with, drawn where they are simulated."""
     from r2gen_lib.data.views import with_views
+    from r2gen_lib.simulation.render import draw_simulated
 
     known = [study for study in train if study.pictures]
     if missing_view in ("blank", "other") and known:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+NAME = "exercises"
+HELP = "write the notebooks' exercises and solutions"
+
 
 def options(parser: argparse.ArgumentParser) -> None:
     """The command's options."""

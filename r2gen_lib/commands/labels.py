@@ -6,6 +6,9 @@ import argparse
 
 from r2gen_lib.errors import R2GenError
 
+NAME = "labels"
+HELP = "read 14 observations from a report, by rules"
+
 
 def options(parser: argparse.ArgumentParser) -> None:
     """The command's options."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+NAME = "ledger"
+HELP = "print published scores, others' reruns and ours"
 
-def options(p: argparse.ArgumentParser) -> None:
+
+def options(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     words = "folder with scores.json files of `r2gen evaluate` that are shown as ours (default: data/measured)"
-    p.add_argument("--measured", type=Path, metavar="FOLDER", help=words)
-    p.add_argument("--markdown", action="store_true", help="print the tables as data/LEDGER.md holds them")
+    parser.add_argument("--measured", type=Path, metavar="FOLDER", help=words)
+    parser.add_argument("--markdown", action="store_true", help="print the tables as data/LEDGER.md holds them")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -36,13 +36,17 @@ def decoding_choices(args: argparse.Namespace) -> dict[str, int]:
     return {} if args.beams is None else {"num_beams": args.beams}
 
 
-def results_folder(args: argparse.Namespace) -> Path:
-    """A folder of its own for this run's results, in ``runs_folder`` unless --out says where."""
+def new_folder(command: str, parent: Path | None = None, name: str | None = None) -> Path:
+    """The path of a folder of its own for one run's results; nothing is made.
+
+    Args:
+        command: the subcommand's name.
+        parent: the folder it is in (default: ``runs_folder()``).
+        name: its name there (default: date, time and command).
+    """
     from r2gen_lib.assets import runs_folder
 
-    stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    parent = getattr(args, "out", None) or runs_folder()
-    return parent / (getattr(args, "name", None) or f"{stamp}_{args.command}")
+    return (parent or runs_folder()) / (name or f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{command}")
 
 
 def positive(text: str) -> int:

@@ -1,9 +1,8 @@
-"""``r2gen presets`` and ``r2gen parameters``: where settings come from, what trains, and how much memory it takes."""
+"""``r2gen parameters``: what trains, what is frozen, and how much memory it takes."""
 
 from __future__ import annotations
 
 import argparse
-import textwrap
 from typing import TYPE_CHECKING
 
 from r2gen_lib.config import PRESETS, Preset
@@ -11,30 +10,12 @@ from r2gen_lib.config import PRESETS, Preset
 if TYPE_CHECKING:
     import pandas as pd
 
-
-def presets_options(parser: argparse.ArgumentParser) -> None:
-    """The options of ``r2gen presets``."""
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(PRESETS)} (default: all)")
+NAME = "parameters"
+HELP = "count what trains and what is frozen; estimate memory"
 
 
-def presets(args: argparse.Namespace) -> int:
-    """Print every setting of the presets, its value, and where it comes from."""
-    from r2gen_lib.config import get_preset
-    from r2gen_lib.config.provenance import settings, source_of
-
-    for preset in [get_preset(name) for name in args.names or PRESETS]:
-        print(f"preset {preset.name}")
-        for setting, value in settings(preset):
-            print(f"  {setting} = {value!r}")
-            print(
-                textwrap.fill(source_of(preset.name, setting), 110, initial_indent="      ", subsequent_indent="      ")
-            )
-        print()
-    return 0
-
-
-def parameters_options(parser: argparse.ArgumentParser) -> None:
-    """The options of ``r2gen parameters``."""
+def options(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
     parser.add_argument("--preset", choices=PRESETS, help="one preset (default: all)")
     words = "where it is to run: it decides dtype and attention (default: cpu for laptop, else cuda)"
     parser.add_argument("--device", choices=("cpu", "cuda"), help=words)
@@ -42,7 +23,7 @@ def parameters_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device-memory", type=float, metavar="GB", help=words)
 
 
-def parameters(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Print the parameter and memory table of each preset, or which settings fit a device's memory."""
     from r2gen_lib.model.budget.fit import MARGIN, fitting_settings
     from r2gen_lib.model.budget.memory import memory_table

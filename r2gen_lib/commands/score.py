@@ -11,21 +11,24 @@ from r2gen_lib.data.study import SPLITS
 from r2gen_lib.errors import DataError
 from r2gen_lib.files import atomic_write
 
+NAME = "score"
+HELP = "score generated reports of a file beside their controls"
 
-def options(p: argparse.ArgumentParser) -> None:
+
+def options(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     words = "CSV with the columns study and generated, such as data/measured/laptop-shallow_test_reports.csv, or the "
     words += "reports.csv of r2gen evaluate"
-    p.add_argument("reports", type=Path, metavar="FILE", help=words)
-    data_options(p)
-    p.add_argument("--split", default="test", choices=SPLITS)
+    parser.add_argument("reports", type=Path, metavar="FILE", help=words)
+    data_options(parser)
+    parser.add_argument("--split", default="test", choices=SPLITS)
     words = "all (default): language and clinical scores; clinical: these alone, in seconds and without Java"
-    p.add_argument("--metrics", default="all", choices=("all", "clinical"), help=words)
-    p.add_argument("--partial", action="store_true", help="score the studies that FILE has, if it lacks some")
+    parser.add_argument("--metrics", default="all", choices=("all", "clinical"), help=words)
+    parser.add_argument("--partial", action="store_true", help="score the studies that FILE has, if it lacks some")
     words = "put the scores into a scores.json of r2gen evaluate, in place of those in it"
-    p.add_argument("--update", type=Path, metavar="JSON", help=words)
+    parser.add_argument("--update", type=Path, metavar="JSON", help=words)
     words = "also write FILE anew without references, neighbours by their study's id: a file that may be passed on"
-    p.add_argument("--share", type=Path, metavar="CSV", help=words)
+    parser.add_argument("--share", type=Path, metavar="CSV", help=words)
 
 
 def run(args: argparse.Namespace) -> int:

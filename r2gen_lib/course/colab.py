@@ -6,14 +6,12 @@ From it come every notebook's badge (cell ``badge``), every bootstrap (cell ``bo
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from r2gen_lib.assets import checkout
 from r2gen_lib.errors import R2GenError
 from r2gen_lib.files import atomic_write
 
@@ -26,7 +24,7 @@ BRANCH = "main"
 PICTURE = "notebooks/images/open_in_colab.svg"
 KEPT = ("torch", "torchvision", "torchaudio", "numpy")  # Colab's own, fitted to its GPU
 
-_CODE_HOST = "https://github.com/"
+CODE_HOST = "https://github.com/"
 _COLAB = "https://colab.research.google.com/github"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*/[A-Za-z0-9._-]+")
 _ADDRESS = re.compile(r'^(Repository\s*=\s*)"[^"\n]*"', re.MULTILINE)
@@ -52,29 +50,6 @@ if "google.colab" in sys.modules and importlib.util.find_spec("r2gen_lib") is No
 """
 
 
-def options(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
-    words = "the repository's public name, such as OWNER/NAME, put into pyproject.toml first (default: what is there)"
-    parser.add_argument("--repo", metavar="OWNER/NAME", help=words)
-
-
-def run(args: argparse.Namespace) -> int:
-    """Write badges and bootstraps; print what changed."""
-    root = checkout()
-    if root is None:
-        raise R2GenError("r2gen colab: this package runs outside a checkout, expected the repository's own notebooks.")
-    if args.repo:
-        set_repository(root, args.repo)
-    repository = repository_name(root)
-    changed = write_cells(root, repository)
-    print(f"{_CODE_HOST}{repository}: {len(changed)} file(s) changed")
-    for path in changed:
-        print(f"  {path.relative_to(root).as_posix()}")
-    if repository.startswith(UNSET):
-        print("The public address is not set: r2gen colab --repo OWNER/NAME sets it.")
-    return 0
-
-
 def repository_name(root: Path) -> str:
     """OWNER/NAME, from pyproject.toml's ``[project.urls]``.
 
@@ -83,9 +58,9 @@ def repository_name(root: Path) -> str:
     """
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     address = project.get("urls", {}).get("Repository", "")
-    name = address.removeprefix(_CODE_HOST)
+    name = address.removeprefix(CODE_HOST)
     if name == address or not _NAME.fullmatch(name):
-        expected = f"{_CODE_HOST}OWNER/NAME"
+        expected = f"{CODE_HOST}OWNER/NAME"
         raise R2GenError(f"pyproject.toml, [project.urls]: found Repository {address!r}, expected {expected}.")
     return name
 
@@ -96,11 +71,11 @@ def set_repository(root: Path, name: str) -> None:
     Raises:
         R2GenError: not a name, or pyproject.toml has no Repository to change.
     """
-    name = name.removeprefix(_CODE_HOST).removesuffix("/").removesuffix(".git")
+    name = name.removeprefix(CODE_HOST).removesuffix("/").removesuffix(".git")
     if not _NAME.fullmatch(name):
         raise R2GenError(f"--repo: found {name!r}, expected OWNER/NAME.")
     text = (root / "pyproject.toml").read_text(encoding="utf-8")
-    changed, count = _ADDRESS.subn(lambda line: f'{line[1]}"{_CODE_HOST}{name}"', text)
+    changed, count = _ADDRESS.subn(lambda line: f'{line[1]}"{CODE_HOST}{name}"', text)
     if count != 1:
         raise R2GenError(f"pyproject.toml: found {count} lines that begin with Repository =, expected one.")
     _write_if_changed(root / "pyproject.toml", text, changed)
@@ -138,13 +113,13 @@ def badge(repository: str, path: Path) -> str:
 
 def bootstrap(repository: str) -> str:
     """The code of the bootstrap cell. Its requirement is quoted, and names neither torch nor NumPy."""
-    requirement = f"r2gen-course[java,dicom] @ git+{_CODE_HOST}{repository}@{BRANCH}"
+    requirement = f"r2gen-course[java,dicom] @ git+{CODE_HOST}{repository}@{BRANCH}"
     return _BOOTSTRAP.format(kept=str(KEPT).replace("'", '"'), requirement=requirement).rstrip("\n")
 
 
 def readme_badges(repository: str) -> str:
     """The line of badges in README.md: the state of CI, and Colab."""
-    workflow = f"{_CODE_HOST}{repository}/actions/workflows/ci.yml"
+    workflow = f"{CODE_HOST}{repository}/actions/workflows/ci.yml"
     first = Path("notebooks/00_start_here.ipynb")
     colab = f"[![Open in Colab]({PICTURE})]({_COLAB}/{repository}/blob/{BRANCH}/{first.as_posix()})"
     return f"[![CI: the last run on main]({workflow}/badge.svg?branch={BRANCH})]({workflow}) {colab}"

@@ -6,14 +6,12 @@ MathML, which browsers draw themselves. Notebooks are shown with the outputs the
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from r2gen_lib import __version__
-from r2gen_lib.assets import checkout
 from r2gen_lib.course.colab import BOOTSTRAP, without_badges
 from r2gen_lib.errors import R2GenError
 
@@ -52,23 +50,6 @@ div.cell_output img, article img { max-width: 100%; height: auto; }
 math[display="block"] { overflow-x: auto; max-width: 100%; }
 td, th { overflow-wrap: anywhere; }
 """
-
-
-def options(parser: argparse.ArgumentParser) -> None:
-    """The command's options."""
-    parser.add_argument("--out", type=Path, help="folder for the pages (default: site/ in the checkout)")
-    words = "a run's folder: take its executed copies (default: notebooks/, with the outputs they hold)"
-    parser.add_argument("--from", type=Path, dest="source", metavar="RUN", help=words)
-
-
-def run(args: argparse.Namespace) -> int:
-    """Make the pages and say where they are."""
-    root = checkout()
-    if root is None:
-        raise R2GenError("r2gen site: this package runs outside a checkout, expected the repository's own notebooks.")
-    index = build(root, args.out or root / "site", args.source)
-    print(f"open {index} in a browser")
-    return 0
 
 
 def build(root: Path, out: Path, source: Path | None = None) -> Path:

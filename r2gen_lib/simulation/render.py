@@ -150,6 +150,25 @@ def render_pictures(
     return count
 
 
+def draw_simulated(studies: Sequence, views: Sequence[str]) -> bool:
+    """Draw what the cache lacks of these studies' simulated pictures.
+
+    Args:
+        studies: ``Study`` objects of any source; those without a simulated picture are left alone.
+        views: some of ``VIEWS``; these alone are drawn.
+
+    Returns:
+        Whether any of the studies has a simulated picture.
+
+    Raises:
+        SimulationError: one of the processes was ended from outside.
+    """
+    simulated = [study for study in studies if any(picture.simulated for picture in study.pictures)]
+    for view in views if simulated else ():
+        render_pictures(simulated, view)
+    return bool(simulated)
+
+
 def _render_job(job: tuple) -> int:
     study_id, findings, views = job
     patient = Patient(study_id, findings)

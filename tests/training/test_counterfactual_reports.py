@@ -10,7 +10,6 @@ import pytest
 import r2gen_lib
 from r2gen_lib import cli, load_studies
 from r2gen_lib.assets import repository_data
-from r2gen_lib.commands import train as train_command
 from r2gen_lib.data.study import Picture, by_split
 from r2gen_lib.errors import DataError
 from r2gen_lib.findings.chexpert import CASES
@@ -117,7 +116,7 @@ def test_studies_without_simulated_pictures_are_refused(studies):
 
 def test_the_command_adds_them_to_the_train_split_alone(studies, monkeypatch, tmp_path):
     given = {}
-    monkeypatch.setattr(train_command, "draw_simulated", lambda studies, views: False)
+    monkeypatch.setattr("r2gen_lib.simulation.render.draw_simulated", lambda studies, views: False)
     monkeypatch.setattr(r2gen_lib.R2GenGPT, "from_preset", lambda preset, mode: None)
     monkeypatch.setattr(
         r2gen_lib, "train", lambda model, studies, *rest, **options: given.update(all=studies) or RESULT
