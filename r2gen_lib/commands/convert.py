@@ -36,11 +36,10 @@ def run(args: argparse.Namespace) -> int:
     if args.language:
         preset = replace(preset, language=replace(preset.language, source=args.language))
     given = {"vision_weights": args.vision_weights} if args.vision_weights else {}
-    model = R2GenGPT.from_original(
-        args.original, preset, merge_lora=args.merge_lora, skip_checks=args.skip_check, **given
-    )
-    settings = read_original(args.original).config
-    folder = model.save_trainable(args.out, notes={"converted_from": args.original.name, "original_config": settings})
+    original = read_original(args.original)
+    model = R2GenGPT.from_original(original, preset, merge_lora=args.merge_lora, skip_checks=args.skip_check, **given)
+    notes = {"converted_from": args.original.name, "original_config": original.config}
+    folder = model.save_trainable(args.out, notes=notes)
     count = sum(parameter.numel() for parameter in model.trainable_parameters().values())
     print(f"{args.original}: {model.mode} mode, {count:,} numbers; checkpoint: {folder}")
     return 0

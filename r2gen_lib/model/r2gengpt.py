@@ -26,6 +26,7 @@ from r2gen_lib.model.memory_saving import GRADIENT_SCALE, scale_gradient
 from r2gen_lib.model.modes import make_mapper, prepare_mode, set_training
 from r2gen_lib.model.nearest_tokens import nearest_words
 from r2gen_lib.model.oracle_encoder import MODEL_NAME, PerfectEye
+from r2gen_lib.model.original.file import OriginalFile
 from r2gen_lib.model.original.load import model_from_original
 from r2gen_lib.model.report_logits import ReportReader
 from r2gen_lib.model.report_loss import report_loss, weights_in_place
@@ -174,7 +175,7 @@ class R2GenGPT(nn.Module):
     @classmethod
     def from_original(
         cls,
-        path: str | Path,
+        path: str | Path | OriginalFile,
         preset: str | Preset = "iu_xray",
         *,
         vision_weights: str | Path | None = FROM_PRESET,
@@ -187,7 +188,8 @@ class R2GenGPT(nn.Module):
         """The model that a ``.pth`` of the public R2GenGPT code was saved from, in the mode it was trained in.
 
         Args:
-            path: the file. It holds what trained; nothing in it is run (r2gen_lib.model.original.file).
+            path: the file, or what ``read_original`` gave of it. It holds what trained; nothing in it is run
+                (r2gen_lib.model.original.file).
             preset: of the same encoder and language model. A LoRA's rank, alpha and dropout are the file's own.
             vision_weights: the frozen encoder it was trained behind, as timm's or transformers' safetensors file. The
                 file itself holds it in deep mode.

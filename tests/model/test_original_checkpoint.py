@@ -325,6 +325,17 @@ def test_the_papers_sizes_under_the_originals_names():
     assert counts == {"shallow": 4_206_592, "delta": 4_976_640, "deep": 90_949_816}
 
 
+def test_what_was_read_is_taken_in_place_of_the_file(save, tmp_path):
+    model = trained("shallow")
+    path = save(their_tensors(model))
+    original = read_original(path)
+    path.unlink()  # of gigabytes: it is not read a second time
+    again = from_original(original, model.vision, tmp_path)
+    assert torch.equal(again.visual_tokens(tiny_pixels()), model.visual_tokens(tiny_pixels()))
+    with pytest.raises(CheckpointError, match="checkpoint.pth: holds no LoRA to merge"):
+        from_original(original, model.vision, tmp_path, merge_lora=True)
+
+
 def test_convert_on_the_command_line(save, tmp_path, monkeypatch, capsys):
     """A LoRA that was trained in front of another folder's language model, all of it from files."""
     monkeypatch.setattr(convert_command, "PRESETS", {"iu_xray": TINY})

@@ -42,7 +42,7 @@ def load_original_checkpoint(model: Trained, path: str | Path, *, skip_checks: C
 
 def model_from_original(
     make: Callable[..., Model],
-    path: str | Path,
+    source: str | Path | OriginalFile,
     preset: str | Preset,
     *,
     merge: bool = False,
@@ -51,12 +51,12 @@ def model_from_original(
     **parts: Any,
 ) -> Model:
     """What ``R2GenGPT.from_original`` does; ``make`` is ``R2GenGPT.from_preset``, ``parts`` are arguments of it."""
-    original = read_original(path)
+    original = source if isinstance(source, OriginalFile) else read_original(source)
     preset = with_original_behaviour(preset) if original_behaviour else get_preset(preset)
     if original.mode == "delta":
         preset = replace(preset, lora=_lora(original))
     elif merge:
-        raise CheckpointError(f"{path}: holds no LoRA to merge ({original.mode} mode). Leave merging out.")
+        raise CheckpointError(f"{original.path}: holds no LoRA to merge ({original.mode} mode). Leave merging out.")
     if original.mode == "deep" and parts.get("vision_weights") == FROM_PRESET:
         parts["vision_weights"] = None  # the file holds the whole encoder
     model = make(preset, original.mode, **parts)
