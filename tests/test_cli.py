@@ -18,6 +18,7 @@ from r2gen_lib import assets, cli
 from r2gen_lib.config import DEFAULT_CHECKPOINT, PRESETS
 from r2gen_lib.data.study import Picture, Study
 from r2gen_lib.errors import CacheError
+from r2gen_lib.evaluation.score_table import ScoreTable
 from r2gen_lib.model.r2gengpt import R2GenGPT
 
 COMMANDS = [command.NAME for command in cli.COMMANDS]
@@ -213,17 +214,23 @@ def test_train_passes_its_options_on(monkeypatch, tmp_path, capsys):
     assert str(tmp_path / "best") in capsys.readouterr().out
 
 
+def scored() -> ScoreTable:
+    values = pd.DataFrame({"Bleu_4": [0.1, 0.2]}, index=["model", "constant report"])
+    distinct, empty = dict.fromkeys(values.index, 1.0), dict.fromkeys(values.index, 0)
+    return ScoreTable(values, values, values, distinct, empty, {"Bleu_4": ("constant report",)}, {}, "95%")
+
+
 def test_evaluate_prints_scores_with_controls(monkeypatch, model, tmp_path, capsys):
     simulated = (Picture("frontal", simulated=True),)
     splits = ("train", "test", "test", "test")
     studies = [Study(f"S{n}", split, split, pictures=simulated) for n, split in enumerate(splits)]
     seen = {}
 
-    def evaluate(model, chosen, train_reports, folder, text, workers, train_studies, about, **options):
+    def evaluate(model, chosen, train_reports, folder, section, cleaning, workers, train_studies, about, **options):
         seen.update(about=about)
-        seen.update(chosen=len(chosen), train=train_reports, folder=folder, text=text, workers=workers)
+        seen.update(chosen=len(chosen), train=train_reports, folder=folder, text=(section, cleaning), workers=workers)
         seen.update(neighbours=[s.id for s in train_studies], options=options)
-        return pd.DataFrame({"Bleu_4": [0.1, 0.2]}, index=["model", "constant report"])
+        return scored()
 
     monkeypatch.setitem(vars(r2gen_lib), "load_studies", lambda source, **options: studies)
     monkeypatch.setattr("r2gen_lib.evaluation.evaluate.evaluate", evaluate)
@@ -233,10 +240,10 @@ def test_evaluate_prints_scores_with_controls(monkeypatch, model, tmp_path, caps
     about = seen.pop("about")
     assert about["command"] == f"r2gen evaluate --limit 2 --out {tmp_path} --beams 1 --workers 2"
     assert about["checkpoint"] == DEFAULT_CHECKPOINT and len(about["checkpoint sha256"]) == 64
-    assert (about["data"], about["split"], about["section scored"]) == ("openi_sim", "test", "findings")
+    assert (about["data"], about["split"]) == ("openi_sim", "test")
     options = {"num_beams": 1, "tokenizer": "ptb", "cut_to": None, "controls": "all", "show_credentialed": False}
     expected = {"drawn": [2, 1], "chosen": 2, "train": ["train"], "folder": tmp_path, "options": options}
-    assert seen == expected | {"text": "section findings, cleaning gentle", "workers": 2, "neighbours": ["S0"]}
+    assert seen == expected | {"text": ("findings", "gentle"), "workers": 2, "neighbours": ["S0"]}
     out = capsys.readouterr().out
     assert "of openi_sim, split test, simulated pictures, section findings, cleaning gentle" in out
     assert "tokenizer ptb, references whole" in out
@@ -257,7 +264,7 @@ def test_evaluate_takes_a_policy_for_missing_views_before_the_limit(monkeypatch,
     seen = []
     studies = [study("A", "lateral"), study("B", "frontal"), study("C")]
     monkeypatch.setitem(vars(r2gen_lib), "load_studies", lambda source, **options: studies)
-    evaluate = lambda model, chosen, *rest, **options: seen.append(chosen) or pd.DataFrame()  # noqa: E731
+    evaluate = lambda model, chosen, *rest, **options: seen.append(chosen) or scored()  # noqa: E731
     monkeypatch.setattr("r2gen_lib.evaluation.evaluate.evaluate", evaluate)
     line = ["evaluate", "--data", "mine", "--out", str(tmp_path)]
     assert cli.main(line) == 2 and seen == []

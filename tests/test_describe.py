@@ -20,7 +20,7 @@ SENTENCES = ("the lungs are clear .", "there is a large effusion on the left .",
 class Stand:
     """Stands in for a trained model: tells three grey levels apart."""
 
-    preset, device, vision = PRESETS["laptop"], torch.device("cpu"), None
+    preset, device, mode, vision = PRESETS["laptop"], torch.device("cpu"), "shallow", None
 
     def __init__(self) -> None:
         self.batches: list[int] = []
@@ -66,16 +66,19 @@ def test_own_pictures_good_and_bad(tmp_path):
 def test_evaluate_keeps_reports_and_scores(tmp_path):
     studies = [study(n) for n in range(6)]
     train_reports = [SENTENCES[0]] * 3 + [SENTENCES[1]]
-    scores = evaluate(Stand(), studies, train_reports, tmp_path / "out", text="section both")
-    assert scores.loc["model", "Bleu_4"] == pytest.approx(1, abs=1e-6)
-    assert scores.loc["shuffled pictures", "Bleu_4"] < 0.9 and "constant report" in scores.index
+    scores = evaluate(Stand(), studies, train_reports, tmp_path / "out", section="both", cleaning="gentle")
+    values = scores.scores
+    assert values.loc["model", "Bleu_4"] == pytest.approx(1, abs=1e-6)
+    assert values.loc["shuffled pictures", "Bleu_4"] < 0.9 and "constant report" in scores.systems
     names = {"reports.csv", "scores.csv", "scores.json", "scores.png", "report.html"}
     assert {p.name for p in (tmp_path / "out").iterdir()} == names
     kept = pd.read_csv(tmp_path / "out" / "scores.csv", index_col="system")
-    assert list(kept.text) == ["section both"] * 4 and list(kept.Bleu_4) == pytest.approx(list(scores.Bleu_4))
+    assert set(kept.section) == {"both"} and set(kept.cleaning) == {"gentle"}
+    assert list(kept.Bleu_4) == pytest.approx(list(values.Bleu_4))
     assert (kept["Bleu_4 low"] <= kept["Bleu_4 high"]).all() and set(kept.tokenizer) == {"ptb"}
     told = json.loads((tmp_path / "out" / "scores.json").read_text())
-    assert list(told["systems"]) == list(scores.index) and told["settings"]["text"] == "section both"
+    assert list(told["systems"]) == scores.systems
+    assert (told["settings"]["section"], told["settings"]["cleaning"]) == ("both", "gentle")
     assert told["systems"]["model"]["Bleu_4"]["not above"] == []
     assert told["omitted"].keys() == {"perfect eye", "nearest neighbour"}
     assert told["constant reports"]["Bleu_4"] == SENTENCES[0]

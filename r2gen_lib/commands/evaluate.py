@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     from r2gen_lib.data.study import by_split
     from r2gen_lib.data.views import with_views
     from r2gen_lib.evaluation.evaluate import evaluate
-    from r2gen_lib.evaluation.run_metadata import run_facts
+    from r2gen_lib.evaluation.run_metadata import run_facts, text_in_words
     from r2gen_lib.evaluation.score_table import format_scores
     from r2gen_lib.model.llm import LanguageModel
     from r2gen_lib.simulation.render import draw_simulated
@@ -60,10 +60,11 @@ def run(args: argparse.Namespace) -> int:
     train = by_split(studies, "train")
     neighbours = _neighbours(train, views, args.missing_view) if args.controls == "all" else []
     out = args.out or new_folder(NAME)
-    text = f"section {args.section}, cleaning {args.clean}"
+    text = text_in_words(args.section, args.clean)
     habits = {"tokenizer": args.tokenizer, "cut_to": args.cut_references, "controls": args.controls}
     decoding = decoding_choices(args) | ({} if args.min_tokens is None else {"min_new_tokens": args.min_tokens})
-    options = {"text": text, "workers": args.workers, "train_studies": neighbours, **habits, **decoding}
+    options = {"workers": args.workers, "train_studies": neighbours, **habits, **decoding}
+    options |= {"section": args.section, "cleaning": args.clean}
     if args.perfect_eye:
         language = LanguageModel(model.language, model.tokenizer, model.language_identity)
         options["perfect_eye"] = R2GenGPT.from_trained(args.perfect_eye, language=language)

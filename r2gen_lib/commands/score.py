@@ -37,7 +37,6 @@ def run(args: argparse.Namespace) -> int:
     from r2gen_lib.evaluation.controls import MODEL, score_systems
     from r2gen_lib.evaluation.score_table import format_scores, scores_as_json
     from r2gen_lib.evaluation.written_reports import read_reports, references_of, shareable
-    from r2gen_lib.metrics.chexpert_f1 import clinical_study_scores
 
     if args.update and args.metrics != "all":
         raise DataError("--update needs --metrics all: a scores.json holds every score.")
@@ -47,14 +46,13 @@ def run(args: argparse.Namespace) -> int:
     if args.partial:
         chosen = [study for study in chosen if study.id in systems[MODEL]]
     references = references_of(args.reports, systems, chosen)
-    options = {"further": (clinical_study_scores,), "language_metrics": args.metrics == "all"}
+    told = json.loads(args.update.read_text(encoding="utf-8")) if args.update else {}
+    options = {"language_metrics": args.metrics == "all", "omitted": told.get("omitted")}
     scores = score_systems(references, systems, [study.report for study in train], **options)
     if args.share:
         with atomic_write(args.share) as temporary:
             shareable(systems, train).to_csv(temporary, lineterminator="\n")
     if args.update:
-        told = json.loads(args.update.read_text(encoding="utf-8"))
-        scores.attrs["omitted"] = told.get("omitted", {})
         with atomic_write(args.update) as temporary:
             fresh = scores_as_json(scores, told["settings"])
             temporary.write_text(json.dumps(fresh, indent=1, default=float), encoding="utf-8")

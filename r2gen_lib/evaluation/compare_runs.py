@@ -1,7 +1,7 @@
 """Two runs on the same studies, compared: what ``r2gen compare`` writes.
 
-A run is a folder that ``describe.evaluate`` made. Its reports are scored again, study by study, so that differences are
-paired: their intervals and p-values are those of ``statistics.compare``.
+A run is a folder that ``evaluate.evaluate`` made. Its reports are scored again, study by study, so that differences are
+paired: their intervals and p-values are those of ``metrics.bootstrap.compare``.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ import pandas as pd
 from r2gen_lib.errors import DataError
 from r2gen_lib.evaluation.page.finding_marks import MarkedSentence, mark_generated, mark_stated, stated, study_f1
 from r2gen_lib.evaluation.page.render import SHOWN, WITHHELD, flat_settings, write_page
+from r2gen_lib.evaluation.run_metadata import settings_of_today
 from r2gen_lib.files import atomic_write
 from r2gen_lib.metrics.bootstrap import CONFIDENCE, RESAMPLES, StudyScore, compare
-from r2gen_lib.metrics.chexpert_f1 import clinical_study_scores
 from r2gen_lib.metrics.nlg import LanguageScorer
+from r2gen_lib.metrics.registry import registered_scores
 
 SCORES, REPORTS = "scores.json", "reports.csv"
 SHOWN_STUDIES = 5
@@ -41,7 +42,7 @@ class Run:
 
     Attributes:
         name: the folder's, as it was given.
-        settings: from ``scores.json``.
+        settings: from ``scores.json``, as they are told today.
         not_above: score -> controls that the run's model is not above.
         references, generated: study id -> text.
     """
@@ -80,7 +81,7 @@ def read_run(folder: str | Path) -> Run:
     advice = "Evaluate again, or restore the file."
     try:
         told = json.loads((folder / SCORES).read_text(encoding="utf-8"))
-        settings, model = dict(told["settings"]), told["systems"]["model"]
+        settings, model = settings_of_today(told["settings"]), told["systems"]["model"]
         not_above = {name: one.get("not above", []) for name, one in model.items() if isinstance(one, Mapping)}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         what = f"{type(error).__name__}: {error}"
@@ -137,7 +138,7 @@ def compare_runs(
         timeout: seconds that each Java program may take for one run.
 
     Returns:
-        The table of ``statistics.compare``: first, second, difference (first - second), low, high, p.
+        The table of ``metrics.bootstrap.compare``: first, second, difference (first - second), low, high, p.
 
     Raises:
         DataError: the studies or references differ, or there are fewer than two studies.
@@ -170,7 +171,7 @@ def compare_runs(
 
 
 def _scores(scorer: LanguageScorer, references: Mapping[str, str], generated: Mapping[str, str]) -> list[StudyScore]:
-    return [*scorer.study_scores(references, generated), *clinical_study_scores(references, generated)]
+    return [*scorer.study_scores(references, generated), *registered_scores(references, generated)]
 
 
 def _rouge(scores: list[StudyScore]) -> np.ndarray:

@@ -14,32 +14,37 @@ A fifth, *perfect eye*, is a ceiling: what the language model writes when it is 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 
 import pandas as pd
 
 from r2gen_lib.errors import DataError
 from r2gen_lib.evaluation.constant_report import best_constant_reports, constant_report
+from r2gen_lib.evaluation.score_table import CONSTANT, DISTINCT, EMPTY, MODEL, ScoreTable
 from r2gen_lib.metrics.bootstrap import CONFIDENCE, RESAMPLES, StudyScore, bootstrap_scores
 from r2gen_lib.metrics.nlg import LanguageScorer, check_pairs
+from r2gen_lib.metrics.registry import Metric, registered_scores
 
-MODEL, CONSTANT, SHUFFLED = "model", "constant report", "shuffled pictures"
-BLANK, NEAREST, PERFECT_EYE = "blank picture", "nearest neighbour", "perfect eye"
+SHUFFLED, BLANK, NEAREST, PERFECT_EYE = "shuffled pictures", "blank picture", "nearest neighbour", "perfect eye"
 #: The controls that a model should beat.
 FLOORS = (CONSTANT, SHUFFLED, BLANK, NEAREST)
-DISTINCT, EMPTY = "distinct reports", "empty reports"
 
 __all__ = [
+    "BLANK",
+    "CONSTANT",
+    "FLOORS",
+    "MODEL",
+    "NEAREST",
+    "PERFECT_EYE",
+    "SHUFFLED",
     "best_constant_reports",
     "constant_report",
     "distinct_ratio",
     "score_systems",
     "shuffled",
 ]
-
-#: References and hypotheses -> further scores of the same studies, such as clinical ones.
-FurtherScores = Callable[[Mapping[str, str], Mapping[str, str]], Sequence[StudyScore]]
 
 
 def shuffled(ids: Iterable[str], seed: int = 0) -> dict[str, str]:
@@ -81,14 +86,15 @@ def score_systems(
     train_reports: Iterable[str],
     *,
     search_constants: bool = True,
-    further: Sequence[FurtherScores] = (),
+    further: Sequence[Metric] = (registered_scores,),
     language_metrics: bool = True,
+    omitted: Mapping[str, str] | None = None,
     tokenizer: str = "ptb",
     resamples: int = RESAMPLES,
     confidence: float = CONFIDENCE,
     seed: int = 0,
     timeout: float = 300,
-) -> pd.DataFrame:
+) -> ScoreTable:
     """Every system's scores with intervals, the constant report's beneath, and marks where the model is not above.
 
     Args:
@@ -97,21 +103,16 @@ def score_systems(
         train_reports: reports of the training studies; constant reports are chosen among them.
         search_constants: for each score the constant report that is best by it (``best_constant_reports``); else one,
             the best by BLEU-4 (``constant_report``), for all.
-        further: gives scores beside the language metrics.
+        further: gives scores beside the language metrics; by default those of ``metrics.registry``.
         language_metrics: False leaves these out (they need Java); then ``further`` must give some.
-        tokenizer: one of ``language.TOKENIZERS``.
-        resamples, confidence, seed: of the bootstrap over studies (``statistics.bootstrap_scores``).
+        omitted: control -> why it is not among ``systems``; kept in the table.
+        tokenizer: one of ``metrics.nlg.TOKENIZERS``.
+        resamples, confidence, seed: of the bootstrap over studies (``metrics.bootstrap.bootstrap_scores``).
         timeout: seconds that each Java program may take for one system.
 
-    Returns:
-        One row a system, the constant report second. Columns: each score; ``distinct reports`` and ``empty reports``;
-        ``<score> low`` and ``<score> high``, the interval; ``<score> not above``, the controls (``FLOORS``, joined by
-        commas) whose interval's upper end the row's score does not exceed: filled in the model's row alone.
-        ``frame.attrs``: ``"constant reports"`` (score -> text), ``"scores"`` (their names), ``"interval"`` (in words),
-        ``"ROUGE_L of each"`` (study id -> ROUGE-L of the first system's report).
-
     Raises:
-        DataError: ids differ, there are fewer than two studies, or no training report has a word.
+        DataError: ids differ, there are fewer than two studies, no training report has a word, or two scores have the
+            same name.
         JavaError: no Java, it stopped, or took too long.
     """
     for texts in systems.values():
@@ -120,10 +121,11 @@ def score_systems(
 
         def score(truth: Mapping[str, str], guess: Mapping[str, str]) -> list[StudyScore]:
             language = scorer.study_scores(truth, guess) if scorer else []
-            return [*language, *(one for more in further for one in more(truth, guess))]
+            return [*language, *(_checked(one, truth) for metric in further for one in metric(truth, guess))]
 
         scores = {name: score(references, texts) for name, texts in systems.items()}
         names = [one.name for one in next(iter(scores.values()))]
+        _check_names(names)
         if search_constants:
             constants = {
                 name: text for name, text in best_constant_reports(train_reports, score, seed).items() if name in names
@@ -131,45 +133,62 @@ def score_systems(
         else:
             constants = dict.fromkeys(names, constant_report(train_reports))
         scores[CONSTANT] = _constant_scores(references, constants, names, score)
-    order = [*list(systems)[:1], CONSTANT, *list(systems)[1:]]
+    model, *controls = systems
+    order = [model, CONSTANT, *controls]
     options = {"resamples": resamples, "confidence": confidence, "seed": seed}
     tables = {name: bootstrap_scores(scores[name], **options) for name in order}
-    frame = pd.DataFrame({name: table["score"] for name, table in tables.items()}).T
-    one_report = {CONSTANT: dict.fromkeys(references, next(iter(constants.values())))}
-    frame = frame.join(_counted({**systems, **one_report})).join(_intervals(tables, names))
-    interval = f"{confidence:.0%} percentile bootstrap over {len(references):,} studies, {resamples:,} resamples"
-    frame.attrs.update({"constant reports": constants, "scores": names, "interval": interval})
-    for rouge in scores[order[0]]:
-        if rouge.name == "ROUGE_L":  # a mean, so each study has its own
-            frame.attrs["ROUGE_L of each"] = dict(zip(references, rouge.statistics[:, 0].tolist(), strict=True))
-    return frame.rename_axis(index=None, columns=None)
+    values, low, high = (_a_row_each(tables, column) for column in ("score", "low", "high"))
+    texts = {**systems, CONSTANT: dict.fromkeys(references, next(iter(constants.values())))}
+    return ScoreTable(
+        scores=values,
+        low=low,
+        high=high,
+        distinct={name: distinct_ratio(texts[name].values()) for name in order},
+        empty={name: sum(not text.strip() for text in texts[name].values()) for name in order},
+        not_above={
+            name: tuple(one for one in FLOORS if one in order and values.loc[model, name] <= high.loc[one, name])
+            for name in names
+        },
+        constants=constants,
+        interval=f"{confidence:.0%} percentile bootstrap over {len(references):,} studies, {resamples:,} resamples",
+        omitted=dict(omitted or {}),
+        rouge_each=_rouge_of_each(references, scores[model]),
+    )
+
+
+def _checked(score: StudyScore, references: Mapping[str, str]) -> StudyScore:
+    if len(score.statistics) != len(references):
+        raise DataError(
+            f"{score.name}: found statistics of {len(score.statistics)} studies for {len(references)} references, "
+            "expected a row a study, in the order of the references."
+        )
+    return score
+
+
+def _check_names(names: Sequence[str]) -> None:
+    beside = [f"{name} {part}" for name in names for part in ("low", "high", "not above")]  # columns of the frame
+    twice = [name for name, times in Counter([*names, DISTINCT, EMPTY, *beside]).items() if times > 1]
+    if twice:
+        raise DataError(
+            f"score_systems: found two columns with the name {twice[0]!r}, expected a name of its own for each score. "
+            "Name the StudyScore of your metric otherwise."
+        )
 
 
 def _constant_scores(
-    references: Mapping[str, str], constants: Mapping[str, str], names: Sequence[str], score: FurtherScores
+    references: Mapping[str, str], constants: Mapping[str, str], names: Sequence[str], score: Metric
 ) -> list[StudyScore]:
     """Each score, of the report that is constant for it."""
     by_text = {text: score(references, dict.fromkeys(references, text)) for text in set(constants.values())}
     return [next(one for one in by_text[constants[name]] if one.name == name) for name in names]
 
 
-def _intervals(tables: Mapping[str, pd.DataFrame], names: Sequence[str]) -> pd.DataFrame:
-    """Columns ``low``, ``high`` and ``not above`` of each score, one row a system."""
-    first, columns = next(iter(tables)), {}
-    for name in names:
-        low, high = ({system: table.loc[name, end] for system, table in tables.items()} for end in ("low", "high"))
-        value = tables[first].loc[name, "score"]
-        reached = [control for control in FLOORS if control in tables and value <= high[control]]
-        columns |= {f"{name} low": low, f"{name} high": high}
-        columns[f"{name} not above"] = dict.fromkeys(tables, "") | {first: ", ".join(reached)}
-    return pd.DataFrame(columns)
+def _a_row_each(tables: Mapping[str, pd.DataFrame], column: str) -> pd.DataFrame:
+    """One column of each system's table as that system's row."""
+    return pd.DataFrame({name: table[column] for name, table in tables.items()}).T.rename_axis(index=None, columns=None)
 
 
-def _counted(systems: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:
-    """How many reports are distinct (a share) and how many empty (a count), one row a system."""
-    counted = {
-        name: {DISTINCT: distinct_ratio(texts.values()), EMPTY: sum(not text.strip() for text in texts.values())}
-        for name, texts in systems.items()
-    }
-    frame = pd.DataFrame.from_dict(counted, orient="index")
-    return frame.astype({EMPTY: int})
+def _rouge_of_each(references: Mapping[str, str], scores: Sequence[StudyScore]) -> dict[str, float]:
+    """Study id -> its ROUGE-L, which is a mean, so that each study has its own; empty where ROUGE-L is left out."""
+    of_each = next((one.statistics[:, 0].tolist() for one in scores if one.name == "ROUGE_L"), [])
+    return dict(zip(references, of_each, strict=False))

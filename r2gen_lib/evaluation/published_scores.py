@@ -15,6 +15,7 @@ import pandas as pd
 from r2gen_lib.assets import repository_data
 from r2gen_lib.errors import AssetError, DataError
 from r2gen_lib.evaluation.controls import CONSTANT, MODEL
+from r2gen_lib.evaluation.run_metadata import settings_of_today
 
 #: Who measured: the paper's authors, somebody else with their code, or we.
 KINDS = ("paper", "rerun", "ours")
@@ -95,19 +96,17 @@ def read_measured(path: Path) -> list[dict[str, Any]]:
     """
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
-        settings, systems = told["settings"], told["systems"]
+        settings, systems = settings_of_today(told["settings"]), told["systems"]
         model = systems[MODEL]
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: not a scores.json of `r2gen evaluate` ({error!r}). Copy one there.") from error
     checkpoint, _, split = path.stem.partition("_")
-    text = str(settings.get("text", ""))
-    section = next((part.removeprefix("section ") for part in text.split(", ") if part.startswith("section ")), text)
     base = {
         "kind": "ours",
         "mode": settings.get("mode", checkpoint.rpartition("-")[2]),
         "data": settings.get("data", SIMULATED),
         "split": settings.get("split", split or "test"),
-        "section": section,
+        "section": settings["section"],
         "references_cut": str(settings.get("references cut to") or "whole"),
         "min_tokens": str(settings.get("decoding", {}).get("min_new_tokens", "preset's")),
         "scoring": f"all {settings.get('studies', '?')} studies at once, tokenizer {settings.get('tokenizer', '?')}",

@@ -7,6 +7,7 @@ import hashlib
 import os
 import platform
 import shlex
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -48,24 +49,42 @@ def hardware() -> str:
 
 def model_facts(model: R2GenGPT, decoding: dict[str, Any]) -> dict[str, Any]:
     """Preset, mode, device and what the decoding was, the preset's and what was asked for otherwise."""
-    facts = {"preset": model.preset.name, "mode": getattr(model, "mode", "unknown"), "device": str(model.device)}
+    facts = {"preset": model.preset.name, "mode": model.mode, "device": str(model.device)}
     facts["language model"] = model.preset.language.source
     used = asdict(model.preset.decoding) | decoding
     return facts | {"decoding used": used}
 
 
 def run_facts(args: argparse.Namespace) -> dict[str, str]:
-    """What ``r2gen evaluate`` was told: command, data, split, section and cleaning, checkpoint and its hash.
+    """What ``r2gen evaluate`` was told: command, data, split, checkpoint and its hash.
 
     Args:
-        args: with ``argv``, ``data``, ``split``, ``section``, ``clean`` and ``checkpoint``.
+        args: with ``argv``, ``data``, ``split`` and ``checkpoint``.
     """
     from r2gen_lib.model.checkpoint import resolve
 
-    facts = {"command": shlex.join(["r2gen", *args.argv]), "data": args.data, "split": args.split}
-    facts |= {"section scored": args.section, "cleaning": args.clean, "checkpoint": args.checkpoint}
-    facts = {name: str(value) for name, value in facts.items()}
+    facts = {"command": shlex.join(["r2gen", *args.argv])}
+    facts |= {name: str(getattr(args, name)) for name in ("data", "split", "checkpoint")}
     return facts | {"checkpoint sha256": checkpoint_hash(resolve(args.checkpoint))}
+
+
+def text_in_words(section: str, cleaning: str) -> str:
+    """Which text was scored, "section findings, cleaning gentle"; what is not known is left out."""
+    return ", ".join(f"{name} {value}" for name, value in (("section", section), ("cleaning", cleaning)) if value)
+
+
+def settings_of_today(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a ``scores.json`` with ``section`` and ``cleaning``, whenever it was written.
+
+    Older ones tell them in a sentence ("section findings, cleaning gentle", the setting ``text``), and the section
+    again as ``section scored``; a sentence of another form is taken for the section.
+    """
+    told = dict(settings)
+    text, section = str(told.pop("text", "")), told.pop("section scored", None)
+    parts = dict(part.split(" ", 1) for part in text.split(", ") if part.startswith(("section ", "cleaning ")))
+    cleaning = told.pop("cleaning", None) or parts.get("cleaning", "")
+    section = told.pop("section", None) or section or parts.get("section", "" if parts else text)
+    return {"section": section, "cleaning": cleaning, **told}
 
 
 def checkpoint_hash(folder: str | Path) -> str:

@@ -16,6 +16,7 @@ import pandas as pd
 from r2gen_lib.data.study import Study
 from r2gen_lib.errors import DataError
 from r2gen_lib.evaluation.controls import BLANK, MODEL, NEAREST, PERFECT_EYE, SHUFFLED, shuffled
+from r2gen_lib.files import atomic_write
 
 NEAREST_STUDY = "nearest study"
 _IDS, _TEXTS = ("study", "id"), ("generated", "report")
@@ -85,6 +86,14 @@ def references_of(path: Path, systems: Mapping[str, Mapping[str, str]], studies:
             "of the split. Name it and the data with --split and --data, or give --partial to score what is there."
         )
     return known
+
+
+def keep_reports(path: Path, references: Mapping[str, str], systems: Mapping[str, Mapping[str, str]]) -> None:
+    """Write what ``read_reports`` reads: ``id``, ``reference``, ``generated`` (the model's), and a column a control."""
+    controls = {name: texts for name, texts in systems.items() if name != MODEL}
+    columns = {"reference": references, "generated": systems[MODEL], **controls}
+    with atomic_write(path) as temporary:
+        pd.DataFrame(columns).rename_axis("id").to_csv(temporary)
 
 
 def shareable(systems: Mapping[str, Mapping[str, str]], train: Sequence[Study]) -> pd.DataFrame:

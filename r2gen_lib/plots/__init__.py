@@ -75,7 +75,7 @@ def score_bars(scores: pd.DataFrame, metrics: Sequence[str] | None = None, title
 
     Args:
         scores: one row a system, the first being the model; one column a metric
-            (``evaluation.controls.score_systems``).
+            (``evaluation.score_table.ScoreTable.frame``).
         metrics: columns to draw; by default those of the language metrics that are there.
         title: over the figure.
     """

@@ -12,7 +12,7 @@ from page_reading import Page, check_page
 
 from r2gen_lib.cli import main
 from r2gen_lib.errors import DataError
-from r2gen_lib.evaluation.compare_runs import compare_runs, read_run
+from r2gen_lib.evaluation.compare_runs import compare_runs, different_settings, read_run
 
 REFERENCES = [
     "The heart is enlarged. <script>alert(1)</script>",
@@ -79,6 +79,13 @@ def test_different_tokenizers_are_said(runs, tmp_path, shared_meteor):
     (runs[1] / "scores.json").write_text(json.dumps(told))
     compare_runs(*map(read_run, runs), tmp_path / "out")
     assert "as the runs were scored with different ones" in Page(tmp_path / "out" / "compare.html").text
+
+
+def test_a_run_of_an_older_version_differs_by_no_words_for_the_same_text(tmp_path):
+    new = make_run(tmp_path / "new", FIRST, section="findings", cleaning="gentle")
+    old = {"text": "section findings, cleaning gentle", "section scored": "findings", "cleaning": "gentle"}
+    runs = read_run(make_run(tmp_path / "old", SECOND, **old)), read_run(new)
+    assert different_settings(*runs) == []
 
 
 def _edit(folder, change):

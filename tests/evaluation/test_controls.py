@@ -91,9 +91,10 @@ def test_the_table_puts_controls_beneath_the_model(studies, shared_meteor):
     hypotheses = {i: text.split(". ")[0] + "." for i, text in references.items()}
     wrong = {i: hypotheses[other] for i, other in shuffled(references).items()}
     systems = {"model": hypotheses, "shuffled pictures": wrong}
-    table = score_systems(references, systems, train, search_constants=False)
-    assert list(table.index) == ["model", "constant report", "shuffled pictures"]
-    assert table.attrs["constant reports"]["Bleu_4"] == constant_report(train)
+    scored = score_systems(references, systems, train, search_constants=False)
+    table = scored.frame()
+    assert list(table.index) == ["model", "constant report", "shuffled pictures"] and table.attrs == {}
+    assert scored.constants["Bleu_4"] == constant_report(train)
     assert table.loc["constant report", "distinct reports"] == pytest.approx(1 / 60)
     assert table.loc["model", "distinct reports"] == table.loc["shuffled pictures", "distinct reports"]
     assert (table.loc["model", list(METRICS[4:])] > table.loc["shuffled pictures", list(METRICS[4:])]).all()
@@ -105,7 +106,7 @@ def test_the_table_puts_controls_beneath_the_model(studies, shared_meteor):
 def test_the_table_counts_empty_reports(shared_meteor):
     references = {"a": "The heart is large.", "b": "The lungs are clear.", "c": "There is an effusion."}
     systems = {"model": {**references, "c": ""}, "shuffled pictures": {"a": "", "b": "", "c": "Clear lungs."}}
-    table = score_systems(references, systems, ["The heart is normal."], search_constants=False)
+    table = score_systems(references, systems, ["The heart is normal."], search_constants=False).frame()
     assert table["empty reports"].tolist() == [1, 0, 2]
     assert table.loc["model", "Bleu_1"] > table.loc["constant report", "Bleu_1"]
 
@@ -135,15 +136,16 @@ def test_systems_are_marked_where_they_are_not_above_a_control(studies, shared_m
     guess = dict(zip(references, [*list(references.values())[1:], train[0]], strict=True))
     length = lambda truth, guess: [mean_score("words", [len(guess[i].split()) for i in truth])]  # noqa: E731
     systems = {"model": guess, "shuffled pictures": references, "perfect eye": references}
-    table = score_systems(references, systems, train, search_constants=False, further=[length])
+    scored = score_systems(references, systems, train, search_constants=False, further=[length])
+    table = scored.frame()
     assert list(table.index) == ["model", "constant report", "shuffled pictures", "perfect eye"]
     assert list(table.columns[:10]) == [*METRICS, "words", "distinct reports", "empty reports"]
     assert table.loc["model", "words"] == pytest.approx(np.mean([len(text.split()) for text in guess.values()]))
-    assert table.attrs["constant reports"] == dict.fromkeys([*METRICS, "words"], constant_report(train))
+    assert scored.constants == dict.fromkeys([*METRICS, "words"], constant_report(train))
     for name in METRICS:
         assert table.loc["model", f"{name} low"] <= table.loc["model", name] <= table.loc["model", f"{name} high"]
         assert "shuffled pictures" in table.loc["model", f"{name} not above"]
         assert "perfect eye" not in table.loc["model", f"{name} not above"]  # a ceiling is no floor
     best = score_systems(references, {**systems, "model": references, "shuffled pictures": guess}, train)
-    assert (best.loc["model", [f"{name} not above" for name in METRICS]] == "").all()
-    assert set(best.attrs["constant reports"].values()) <= set(train)
+    assert [best.not_above[name] for name in METRICS] == [()] * len(METRICS)
+    assert set(best.constants) == set(best.names) and set(best.constants.values()) <= set(train)

@@ -14,7 +14,8 @@ from tiny_system import TINY, tiny_language, tiny_model, tiny_studies
 
 from r2gen_lib.data.study import by_split
 from r2gen_lib.errors import DataError
-from r2gen_lib.evaluation.evaluate import evaluate
+from r2gen_lib.evaluation.controls import score_systems
+from r2gen_lib.evaluation.evaluate import RunRecord, evaluate, left_out, save_run, write_reports
 from r2gen_lib.evaluation.score_table import format_scores
 from r2gen_lib.evaluation.scoring_protocol import AS_HERE, TOGETHER, cut_references, habits_table
 from r2gen_lib.findings.finding import Finding
@@ -29,7 +30,7 @@ SENTENCE = "the heart is normal in size ."
 class Blind:
     """Stands in for a trained model that writes the same for every picture."""
 
-    preset, device, vision = TINY, torch.device("cpu"), None
+    preset, device, mode, vision = TINY, torch.device("cpu"), "shallow", None
     tokenizer = tiny_language().tokenizer
 
     def generate(self, pixel_values: torch.Tensor, **decoding) -> list[str]:
@@ -40,8 +41,8 @@ def test_a_reader_who_does_not_look_is_marked(tmp_path, shared_meteor):
     """The model writes the constant report: no score of its is above that control, nor above its own shuffle."""
     scores = evaluate(Blind(), tiny_studies(6), [SENTENCE], tmp_path, controls="quick", cut_to=5, min_new_tokens=2)
     for metric in METRICS:
-        assert scores.loc["model", f"{metric} not above"] == "constant report, shuffled pictures, blank picture"
-    assert (scores["Bleu_1 not above"].iloc[1:] == "").all()
+        assert scores.not_above[metric] == ("constant report", "shuffled pictures", "blank picture")
+    assert (scores.frame()["Bleu_1 not above"].iloc[1:] == "").all()
     text = format_scores(scores)
     assert "Bleu_4: constant report, shuffled pictures, blank picture" in text
     assert re.search(r"Bleu_1 +\d\.\d+ \[\d\.\d+, \d\.\d+\]\* +\d\.\d+ \[[^]]+\] ", text)
@@ -79,10 +80,10 @@ def test_a_tiny_system_is_evaluated_with_all_controls(tmp_path, empty_cache, sha
     train, held_out = by_split(studies, "train"), by_split(studies, "val")
     scores = evaluate(model, held_out, [s.report for s in train], tmp_path, train_studies=train)
     systems = ["model", "constant report", "shuffled pictures", "blank picture", "nearest neighbour"]
-    assert list(scores.index) == systems and scores.attrs["omitted"].keys() == {"perfect eye"}
-    assert scores.loc["nearest neighbour", "Bleu_4"] == pytest.approx(1)
-    assert "nearest neighbour" in scores.loc["model", "Bleu_4 not above"]
-    assert scores.loc["blank picture", "distinct reports"] == 1 / len(held_out)
+    assert scores.systems == systems and scores.omitted.keys() == {"perfect eye"}
+    assert scores.scores.loc["nearest neighbour", "Bleu_4"] == pytest.approx(1)
+    assert "nearest neighbour" in scores.not_above["Bleu_4"]
+    assert scores.distinct["blank picture"] == 1 / len(held_out)
     assert describe_blank(model) == pd.read_csv(tmp_path / "reports.csv", keep_default_na=False)["blank picture"][0]
 
 
@@ -91,8 +92,28 @@ def test_a_perfect_eye_stands_beside_the_model_as_its_ceiling(tmp_path, shared_m
     told = [replace(study, findings=(Finding("Cardiomegaly"),)) for study in tiny_studies(6)]
     eye = R2GenGPT.from_preset(with_perfect_eye(TINY), language=tiny_language(), device="cpu")
     scores = evaluate(eye, told, [SENTENCE], tmp_path, perfect_eye=eye, controls="quick")
-    assert list(scores.index)[-1] == "perfect eye" and "perfect eye" not in scores.attrs["omitted"]
-    assert scores.loc["perfect eye", "Bleu_1"] == scores.loc["model", "Bleu_1"]
+    assert scores.systems[-1] == "perfect eye" and "perfect eye" not in scores.omitted
+    assert scores.scores.loc["perfect eye", "Bleu_1"] == scores.scores.loc["model", "Bleu_1"]
+
+
+def test_the_three_steps_stand_alone(tmp_path, shared_meteor):
+    """Reports are written, scored and kept one after the other, with whatever was changed between."""
+    studies = tiny_studies(6)
+    systems = write_reports(Blind(), studies, controls="quick")
+    assert list(systems) == ["model", "shuffled pictures", "blank picture"]
+    assert left_out("quick").keys() == left_out("all").keys() == {"perfect eye", "nearest neighbour"}
+    assert all(list(texts) == [study.id for study in studies] for texts in systems.values())
+    references = {study.id: study.report for study in studies}
+    words = {**systems["model"], studies[0].id: references[studies[0].id]}
+    scores = score_systems(references, {**systems, "model": words}, [SENTENCE], omitted=left_out("quick"))
+    settings = {"section": "findings", "cleaning": "", "tokenizer": "ptb", "references cut to": None}
+    save_run(tmp_path, RunRecord(studies, references, words, scores, settings))
+    assert {path.name for path in tmp_path.iterdir()} == {"scores.csv", "scores.json", "scores.png", "report.html"}
+    told = json.loads((tmp_path / "scores.json").read_text())
+    assert told["omitted"] == left_out("quick") and told["settings"]["section"] == "findings"
+    assert told["systems"]["model"]["Bleu_1"]["score"] == pytest.approx(scores.scores.loc["model", "Bleu_1"])
+    with pytest.raises(DataError, match="controls='some': expected one of all, quick"):
+        write_reports(Blind(), studies, controls="some")
 
 
 def test_references_are_cut_to_the_language_models_tokens():

@@ -24,7 +24,7 @@ def scores(**settings) -> dict:
     one = {"score": 0.1, "low": 0.08, "high": 0.12}
     system = {name: one for name in METRICS if name != "F1_macro"}
     system["clinical macro F1 (rules, 14, uncertain positive)"] = one | {"score": 0.2}
-    told = {"text": "section findings, cleaning gentle", "studies": 590, "tokenizer": "ptb", "references cut to": None}
+    told = {"section": "findings", "cleaning": "gentle", "studies": 590, "tokenizer": "ptb", "references cut to": None}
     return {"settings": told | settings, "systems": {"model": system, "constant report": system}}
 
 
@@ -75,6 +75,17 @@ def test_ours_are_read_from_what_evaluate_writes(tmp_path):
     (tmp_path / "other.json").write_text("{}")
     with pytest.raises(DataError, match="other.json"):
         read_measured(tmp_path / "other.json")
+
+
+def test_a_file_of_an_older_version_tells_its_section_in_a_sentence(tmp_path):
+    told = scores()
+    del told["settings"]["section"], told["settings"]["cleaning"]
+    for text, section in (("section both, cleaning gentle", "both"), ("impression", "impression"), ("", "")):
+        told["settings"]["text"] = text
+        (tmp_path / "old_test.json").write_text(json.dumps(told))
+        assert {row["section"] for row in read_measured(tmp_path / "old_test.json")} == {section}
+    for path in (ROOT / "data" / "measured").glob("*.json"):
+        assert {row["section"] for row in read_measured(path)} == {"findings"}
 
 
 def test_the_command_prints_it_and_the_page_holds_it(capsys, tmp_path):

@@ -72,7 +72,7 @@ def run(tmp_path_factory, scorer):
         studies = [study(n) for n in range(10)]
         about = {"command": "r2gen evaluate --data '<made up>'", "checkpoint sha256": "ab12"}
         scores = evaluate(
-            Writer(), studies, REPORTS, folder, controls="quick", text="section findings", about=about,
+            Writer(), studies, REPORTS, folder, controls="quick", section="findings", about=about,
             overlay=overlay, overlay_words="where it looked", num_beams=2,
         )  # fmt: skip
         secret = [replace(one, credentialed=True) for one in studies]
@@ -85,13 +85,13 @@ def test_the_page_is_whole_and_fetches_nothing(run):
     page = Page(run["folder"] / "report.html")
     check_page(page)
     assert "simulated" in page.text and all("simulated" in i["alt"] or "looked" in i["alt"] for i in page.all("img"))
-    for system in run["scores"].index:
+    for system in run["scores"].systems:
         assert system in page.text
     for name in ("BLEU-1", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "clinical macro F1", "Support Devices", "per study"):
         assert name in page.text
-    row = run["scores"].loc["model"]
+    row = run["scores"].frame().loc["model"]
     assert f"{row['Bleu_4']:.3f}" in page.text and f"[{row['Bleu_4 low']:.3f}, {row['Bleu_4 high']:.3f}]" in page.text
-    marked = [name for name in run["scores"].attrs["scores"] if row[f"{name} not above"]]
+    marked = [name for name in run["scores"].names if run["scores"].not_above[name]]
     assert marked and page.source.count('title="not above a control"') == len(marked)
     assert "perfect eye" in page.text and "needs a model that was trained on finding labels" in page.text
     for told in ("ab12", "--data '<made up>'", "section findings", "torch", "transformers", "hardware", "num_beams"):

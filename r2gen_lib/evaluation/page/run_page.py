@@ -1,6 +1,6 @@
 """The page of a run: scores beside their controls, findings, studies to look at, and what made it all.
 
-``write_report_page`` is called by ``describe.evaluate``; the page is ``report.html`` beside ``scores.json``.
+``write_report_page`` is called by ``evaluate.save_run``; the page is ``report.html`` beside ``scores.json``.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
-from r2gen_lib.evaluation.controls import BLANK, CONSTANT, DISTINCT, EMPTY, NEAREST, SHUFFLED
+from r2gen_lib.evaluation.controls import BLANK, CONSTANT, NEAREST, SHUFFLED
 from r2gen_lib.evaluation.page.finding_marks import (
     MarkedSentence,
     best_median_worst,
@@ -24,7 +23,7 @@ from r2gen_lib.evaluation.page.finding_marks import (
 )
 from r2gen_lib.evaluation.page.images import Outline, outlines_of, picture_address
 from r2gen_lib.evaluation.page.render import SHOWN, WITHHELD, flat_settings, write_page
-from r2gen_lib.evaluation.score_table import by_constant_report
+from r2gen_lib.evaluation.score_table import ScoreTable, by_constant_report
 from r2gen_lib.metrics.chexpert_f1 import class_names, paired_labels, scores_of_labels
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ class Card:
 
 def write_report_page(
     path: Path,
-    scores: pd.DataFrame,
+    scores: ScoreTable,
     studies: Sequence[Study],
     references: Mapping[str, str],
     generated: Mapping[str, str],
@@ -96,7 +95,7 @@ def write_report_page(
 
     Args:
         path: of the page.
-        scores: the table of ``controls.score_systems``, with ``attrs["omitted"]``.
+        scores: as ``controls.score_systems`` gives them.
         studies: those that were described.
         references: study id -> the reference that was scored (cut, if it was).
         generated: study id -> the model's report.
@@ -112,18 +111,18 @@ def write_report_page(
     options = options or PageOptions()
     credentialed = any(study.credentialed for study in studies) or bool(settings.get("credentialed"))
     withheld = credentialed and not options.show_credentialed
-    constants = {} if withheld else by_constant_report(scores.attrs["constant reports"])
+    constants = {} if withheld else by_constant_report(scores.constants)
     gallery = {} if withheld else _gallery(scores, studies, references, generated, options)
     shown = [picture for cards in gallery.values() for card in cards for picture in card.pictures]
     values = {
         "studies": len(studies),
         "simulated": any(picture.simulated for study in studies for picture in study.pictures),
         "notice": WITHHELD if withheld else SHOWN if credentialed else "",
-        "interval": scores.attrs["interval"],
-        "systems": list(scores.index),
+        "interval": scores.interval,
+        "systems": scores.systems,
         "control_words": CONTROL_WORDS,
         "rows": score_rows(scores),
-        "counts": [(name, row[DISTINCT], int(row[EMPTY])) for name, row in scores.iterrows()],
+        "counts": [(name, scores.distinct[name], scores.empty[name]) for name in scores.systems],
         "constants": constants,
         "omitted": _omitted(scores, options, withheld),
         "findings": finding_rows(generated, references),
@@ -134,20 +133,19 @@ def write_report_page(
     return write_page(path, "report.html", values)
 
 
-def score_rows(scores: pd.DataFrame) -> list[dict[str, Any]]:
+def score_rows(scores: ScoreTable) -> list[dict[str, Any]]:
     """One row a score: its name, a cell (score, interval, where they lie on a bar in percent) a system, and the
     controls that the model is not above."""
     rows = []
-    for name in scores.attrs["scores"]:
-        top = max(float(scores[f"{name} high"].max()), float(scores[name].max()), 1e-9)
-        cells = [_cell(system, row, name, top) for system, row in scores.iterrows()]
-        not_above = [part for part in scores[f"{name} not above"].iloc[0].split(", ") if part]
-        rows.append({"name": name, "cells": cells, "not_above": not_above, "top": top})
+    for name in scores.names:
+        top = max(float(scores.high[name].max()), float(scores.scores[name].max()), 1e-9)
+        cells = [_cell(scores, system, name, top) for system in scores.systems]
+        rows.append({"name": name, "cells": cells, "not_above": scores.not_above[name], "top": top})
     return rows
 
 
-def _cell(system: str, row: pd.Series, name: str, top: float) -> dict[str, Any]:
-    value, low, high = (float(row[key]) for key in (name, f"{name} low", f"{name} high"))
+def _cell(scores: ScoreTable, system: str, name: str, top: float) -> dict[str, Any]:
+    value, low, high = (float(part.loc[system, name]) for part in (scores.scores, scores.low, scores.high))
     share = {key: round(100 * max(one, 0) / top, 1) for key, one in (("at", value), ("left", low), ("right", high))}
     return {"system": system, "score": value, "low": low, "high": high, **share}
 
@@ -163,9 +161,9 @@ def finding_rows(generated: Mapping[str, str], references: Mapping[str, str]) ->
             for name, row in table.iterrows()]  # fmt: skip
 
 
-def _omitted(scores: pd.DataFrame, options: PageOptions, withheld: bool) -> dict[str, str]:
+def _omitted(scores: ScoreTable, options: PageOptions, withheld: bool) -> dict[str, str]:
     """What is not on the page, and why."""
-    omitted = dict(scores.attrs.get("omitted", {}))
+    omitted = dict(scores.omitted)
     if withheld:
         omitted["studies to look at"] = "the data are credentialed; --show-credentialed shows them, on your own machine"
     elif options.overlay is None:
@@ -175,13 +173,13 @@ def _omitted(scores: pd.DataFrame, options: PageOptions, withheld: bool) -> dict
 
 
 def _gallery(
-    scores: pd.DataFrame,
+    scores: ScoreTable,
     studies: Sequence[Study],
     references: Mapping[str, str],
     generated: Mapping[str, str],
     options: PageOptions,
 ) -> dict[str, list[Card]]:
-    f1, rouge = study_f1(generated, references), scores.attrs["ROUGE_L of each"]
+    f1, rouge = study_f1(generated, references), scores.rouge_each
     of_id = {study.id: study for study in studies}
     groups = best_median_worst(ranked(references, f1, rouge), options.each)
     return {
