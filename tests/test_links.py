@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(
     path.relative_to(ROOT).as_posix()
-    for pattern in ("*.md", "docs/*.md", "data/*.md", "data/weights/*/*.md", "notebooks/*.md", "notebooks/*/*.md",
+    for pattern in ("*.md", "docs/**/*.md", "data/*.md", "data/weights/*/*.md", "notebooks/*.md", "notebooks/*/*.md",
                     "findings/*.md", "r2gen_lib/*.md", "tests/cases/*.md")
     for path in ROOT.glob(pattern)
 )  # fmt: skip
@@ -53,7 +53,7 @@ def broken(page: str, text: str) -> list[str]:
         elif anchor and (target.suffix != ".md" or anchor not in anchors(target.read_text(encoding="utf-8"))):
             wrong.append(f"{link}: no such heading")
     ours = "\n".join(line for line in text.splitlines() if "==" not in line)  # a pinned wheel's files are in the wheel
-    for path in PATH.findall(ours):
+    for path in [] if page.startswith("docs/recipes/") else PATH.findall(ours):  # recipes name files yet to be made
         if not (ROOT / path).exists() and "CHECKPOINT_SPLIT" not in path:
             wrong.append(f"`{path}`: no such file")
     for name in MODULE.findall(text):
@@ -90,7 +90,7 @@ def test_the_readme_stays_short():
 
 def test_every_page_of_docs_is_in_the_readme():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    pages = [page for page in PAGES if page.startswith(("docs/", "data/"))]
+    pages = [page for page in PAGES if page.startswith(("docs/", "data/")) and not page.startswith("docs/recipes/")]
     assert [page for page in pages if f"]({page})" not in text] == []
 
 

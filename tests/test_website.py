@@ -42,7 +42,34 @@ def test_pages_are_gathered_without_badges_and_bootstrap(tmp_path):
     assert "bootstrap" not in [cell.id for cell in nbformat.read(notebook, 4).cells]
     readme = (tmp_path / "pages" / "README.md").read_text()
     assert readme.startswith("# R2GenGPT") and "badge.svg" not in readme
-    assert "notebooks/00_dot\n" in (tmp_path / "pages" / "index.md").read_text()
+    assert (tmp_path / "pages" / "docs" / "images" / "system.svg").is_file()  # which the README shows
+    assert (tmp_path / "pages" / "data" / "measured" / "laptop-delta_test.json").is_file()  # which a card links to
+    assert (tmp_path / "pages" / "data" / "weights" / "laptop-delta" / "README.md").read_text().startswith("# laptop-")
+    index = (tmp_path / "pages" / "index.md").read_text()
+    assert all(f"\n{page}\n" in index for page in ("README", "docs/own_data", "data/LEDGER", "r2gen_lib/README"))
+    assert index.count("\nREADME\n") == index.count("\ndocs/install\n") == 1
+    assert "notebooks/00_dot\n" in index
+    commands = (tmp_path / "pages" / "reference" / "commands.md").read_text()
+    assert "## r2gen doctor\n" in commands and "--perfect-eye" in commands
+    model = (tmp_path / "pages" / "reference" / "model.md").read_text()
+    assert "automodule:: r2gen_lib.model.alignment" in model and "reference/model\n" in index
+
+
+def test_code_in_a_docstring_stays_code():
+    lines = [
+        "Before a commit if the hook has",
+        "",
+        "    git diff -- '*.ipynb' | xargs",
+        "    echo",
+        "",
+        "What *it* does.",
+    ]
+    website._code_in_docstrings(None, "module", "name", None, None, lines)
+    assert "::" in lines and lines.index("::") == lines.index("    git diff -- '*.ipynb' | xargs") - 2
+    assert lines.count("::") == 1
+    kept = ["Args:", "    a: one", "", "    b: two", "", "Example::", "", "    f(1)", "", "- point", "", "  more"]
+    website._code_in_docstrings(None, "function", "name", None, None, changed := list(kept))
+    assert changed == kept
 
 
 def test_wrong_folders_are_refused(tmp_path):
@@ -68,15 +95,20 @@ class _Outside(HTMLParser):
             self.found.append(address)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not HAS_SPHINX, reason="the extra `site` is not installed (make site does)")
 def test_the_pages_stand_alone(tmp_path):
     (tmp_path / "run").mkdir()
     nbformat.write(lesson(), tmp_path / "run" / "00_dot.ipynb")
-    for _ in range(2):  # the second call replaces what the first made
-        index = website.build(checkout(), tmp_path / "site", tmp_path / "run")
+    for reference in (False, True):  # the second call replaces what the first made
+        index = website.build(checkout(), tmp_path / "site", tmp_path / "run", reference)
+        assert (index.parent / "reference" / "commands.html").exists() == reference
     page = (index.parent / "notebooks" / "00_dot.html").read_text()
     assert "<mfrac>" in page and 'alt="a grey dot"' in page and 'alt="Figure: Look"' in page
     assert re.search(r'name="viewport"', page)
+    alignment = (index.parent / "reference" / "model.html").read_text()
+    assert "VisualMapper" in alignment and "Raises" in alignment
+    assert "how-each-kind-lies-on-the-disk" in (index.parent / "docs" / "own_data.html").read_text()
     assert "pneumothorax" in (index.parent / "searchindex.js").read_text()
     for path in index.parent.rglob("*.html"):
         outside = _Outside()

@@ -1,12 +1,17 @@
-"""``r2gen site``: the executed notebooks as pages that need no server and nothing from outside: ``site/index.html``.
+"""``r2gen site``: notebooks and documents as pages that need no server and nothing from outside: ``site/index.html``.
 
 Sphinx with MyST-NB makes them (extra ``site``); search, side bar and dark mode are the theme's (Furo). Formulas become
-MathML, which browsers draw themselves. Notebooks are shown with the outputs they hold; nothing is executed.
+MathML, which browsers draw themselves. Notebooks are shown with the outputs they hold; nothing is executed. A reference
+is made of the library's docstrings and of the command's help.
 """
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +24,25 @@ if TYPE_CHECKING:
     import nbformat
 
 TITLE = "R2GenGPT, a course"
-_PAGES = tuple(f"{name}.md" for name in (
-    "README", "data/README", "notebooks/README", "notebooks/GLOSSARY", "notebooks/exercises/README",
-))  # fmt: skip
+#: The Markdown pages, in the order in which the side bar has them.
+_PAGES = (
+    "README.md", "docs/install.md", "notebooks/README.md", "notebooks/GLOSSARY.md", "notebooks/exercises/README.md",
+    "docs/*.md", "docs/*/*.md", "data/*.md", "data/weights/*/README.md", "findings/README.md", "CONTRIBUTING.md",
+    "CHANGELOG.md",
+)  # fmt: skip
+#: Rooms of the library whose docstrings make no reference: they are there for the course, or need an extra to be read.
+_NO_REFERENCE = {"checks", "commands", "course", "demo"}
+_LINK = re.compile(r"\]\(([^()\s#]+)")
+_FRONT_MATTER = re.compile(r"\A---\n.*?^---\n+", flags=re.M | re.S)
+#: Asks the command for its help. Another process does, because the command imports this module, never the reverse.
+_ASK_HELP = """
+import argparse
+from r2gen_lib.cli import parser
+top = parser()
+for action in [one for one in top._actions if isinstance(one, argparse._SubParsersAction)]:
+    for name, sub in action.choices.items():
+        print(f"## {top.prog} {name}\\n\\n```text\\n{sub.format_help()}```\\n")
+"""
 _INDEX = """# {title}
 
 A radiograph goes through a vision encoder; a small trained layer turns what comes out into vectors that stand where
@@ -42,6 +63,13 @@ words would; a frozen language model writes the report. The notebooks below take
 
 {pages}
 ```
+
+```{{toctree}}
+:caption: Reference
+:maxdepth: 1
+
+{reference}
+```
 """
 _STYLE = """\
 div.cell_output { overflow-x: auto; }
@@ -52,13 +80,14 @@ td, th { overflow-wrap: anywhere; }
 """
 
 
-def build(root: Path, out: Path, source: Path | None = None) -> Path:
+def build(root: Path, out: Path, source: Path | None = None, reference: bool = True) -> Path:
     """Make the pages; returns the first one.
 
     Args:
         root: the repository.
         out: the folder that is filled; what an earlier call put there is replaced.
         source: folder of the notebooks to show; None: ``root / "notebooks"``.
+        reference: with pages of the library's docstrings and of the command's help.
 
     Raises:
         R2GenError: no notebooks, Sphinx failed, or ``out`` is a folder that no earlier call made.
@@ -68,7 +97,7 @@ def build(root: Path, out: Path, source: Path | None = None) -> Path:
         raise R2GenError(f"--out {out}: not empty, and not made by r2gen site. Give another folder.")
     with tempfile.TemporaryDirectory() as folder:
         pages = Path(folder) / "pages"
-        gather(root, source or root / "notebooks", pages)
+        gather(root, source or root / "notebooks", pages, reference)
         fresh = Path(folder) / "site"
         _sphinx(pages, fresh, Path(folder) / "doctrees")
         if out.exists():
@@ -77,7 +106,7 @@ def build(root: Path, out: Path, source: Path | None = None) -> Path:
     return out / "index.html"
 
 
-def gather(root: Path, source: Path, pages: Path) -> None:
+def gather(root: Path, source: Path, pages: Path, reference: bool = True) -> None:
     """Lay the notebooks, the Markdown pages and what they show into ``pages``, with an index.
 
     Raises:
@@ -97,20 +126,65 @@ def gather(root: Path, source: Path, pages: Path) -> None:
         refuse_credentialed_outputs(notebook, path.name)
         notebook.cells = [cell for cell in notebook.cells if cell.id != BOOTSTRAP]
         nbformat.write(with_alt_texts(notebook), pages / "notebooks" / path.name)
-    found = [page for page in _PAGES if (root / page).is_file()]
-    for page in found:
-        (pages / page).parent.mkdir(parents=True, exist_ok=True)
-        text = without_badges((root / page).read_text(encoding="utf-8"))
-        (pages / page).write_text(text, encoding="utf-8")
-    for extra in ("LICENSE", "data/assets.txt"):
-        shutil.copy(root / extra, pages / extra)
+    found = dict.fromkeys(path.relative_to(root) for pattern in _PAGES for path in sorted(root.glob(pattern)))
+    library = [Path("r2gen_lib/README.md")]
+    for page in (*found, *library):
+        _copy_page(root, page, pages)
+    if reference:
+        library += [*_write_reference(root, pages), _write_help(pages)]
     if (root / "notebooks" / "images").is_dir():
         shutil.copytree(root / "notebooks" / "images", pages / "notebooks" / "images")
     (pages / "_static").mkdir()
     (pages / "_static" / "course.css").write_text(_STYLE, encoding="utf-8")
     names = "\n".join(f"notebooks/{path.stem}" for path in notebooks)
-    others = "\n".join(page.removesuffix(".md") for page in found)
-    (pages / "index.md").write_text(_INDEX.format(title=TITLE, notebooks=names, pages=others), encoding="utf-8")
+    lists = ["\n".join(page.with_suffix("").as_posix() for page in some) for some in (found, library)]
+    text = _INDEX.format(title=TITLE, notebooks=names, pages=lists[0], reference=lists[1])
+    (pages / "index.md").write_text(text, encoding="utf-8")
+
+
+def _copy_page(root: Path, page: Path, pages: Path) -> None:
+    """Copy a page without its badges and its front matter (the hub's), and the files that it links to or shows."""
+    text = without_badges((root / page).read_text(encoding="utf-8"))
+    text = _FRONT_MATTER.sub("", text)
+    (pages / page).parent.mkdir(parents=True, exist_ok=True)
+    (pages / page).write_text(text, encoding="utf-8")
+    for link in _LINK.findall(text):
+        file = (root / page).parent / link
+        if ":" not in link and file.is_file() and file.suffix not in (".md", ".ipynb"):
+            target = pages / file.resolve().relative_to(root.resolve())
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, target)
+
+
+def _write_reference(root: Path, pages: Path) -> list[Path]:
+    """A page a room of the library, for Sphinx to fill with docstrings; returns them."""
+    rooms: dict[str, list[str]] = {}
+    for path in sorted((root / "r2gen_lib").rglob("*.py")):
+        parts = path.relative_to(root).with_suffix("").parts
+        parts = parts[:-1] if parts[-1] == "__init__" else parts
+        room = parts[1] if len(parts) > 2 or path.name == "__init__.py" and len(parts) > 1 else "r2gen_lib"
+        if room not in _NO_REFERENCE and not {*parts} & {"cli"}:
+            rooms.setdefault(room, []).append(".".join(parts))
+    (pages / "reference").mkdir()
+    written = []
+    for room, modules in rooms.items():
+        text = f"# {room}\n"
+        for module in modules:
+            text += f"\n## {module}\n\n```{{eval-rst}}\n.. automodule:: {module}\n   :members:\n```\n"
+        written.append(Path("reference") / f"{room}.md")
+        (pages / written[-1]).write_text(text, encoding="utf-8")
+    return written
+
+
+def _write_help(pages: Path) -> Path:
+    """A page with the help of every command, as the terminal shows it; returns it."""
+    environment = {**os.environ, "COLUMNS": "100", "PYTHONIOENCODING": "utf-8"}
+    asked = subprocess.run([sys.executable, "-c", _ASK_HELP], env=environment, capture_output=True, encoding="utf-8")
+    if asked.returncode:
+        raise R2GenError(f"the site could not be made: the command's help failed: {asked.stderr.strip()[-300:]}")
+    page = Path("reference/commands.md")
+    (pages / page).write_text(f"# The command r2gen\n\n{asked.stdout}", encoding="utf-8")
+    return page
 
 
 def with_alt_texts(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -138,7 +212,9 @@ def _sphinx(pages: Path, out: Path, doctrees: Path) -> None:
     settings = {
         "project": TITLE,
         "html_title": f"{TITLE} ({__version__})",
-        "extensions": ["myst_nb", "r2gen_lib.course.site"],
+        "extensions": ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "r2gen_lib.course.site"],
+        "autodoc_member_order": "bysource",
+        "autodoc_typehints": "none",  # the docstrings say it in words, and the pages stay narrow
         "html_theme": "furo",
         "html_static_path": [str(pages / "_static")],
         "html_css_files": ["course.css"],
@@ -152,7 +228,7 @@ def _sphinx(pages: Path, out: Path, doctrees: Path) -> None:
         "nb_ipywidgets_js": {},
         "myst_enable_extensions": ["dollarmath", "amsmath"],
         "myst_heading_anchors": 4,
-        "suppress_warnings": ["myst.xref_missing", "mystnb.unknown_mime_type", "myst.header"],
+        "suppress_warnings": ["myst.xref_missing", "mystnb.unknown_mime_type", "myst.header", "ref.python"],
     }
     try:
         app = Sphinx(str(pages), None, str(out), str(doctrees), "html", settings, status=None, freshenv=True)
@@ -164,9 +240,19 @@ def _sphinx(pages: Path, out: Path, doctrees: Path) -> None:
 
 
 def setup(app: Any) -> dict[str, bool]:
-    """What Sphinx calls: formulas as MathML, so that no script from elsewhere has to draw them."""
+    """What Sphinx calls: formulas as MathML, so that no script from elsewhere has to draw them; code in docstrings."""
     app.add_html_math_renderer("r2gen_mathml", (_inline_math, None), (_block_math, None))
+    app.connect("autodoc-process-docstring", _code_in_docstrings, priority=400)  # before napoleon
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _code_in_docstrings(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
+    """A block that stands four spaces in behind an empty line is code, as in Markdown: in place."""
+    for n in range(len(lines) - 1, 1, -1):
+        before, here = lines[n - 2], lines[n]
+        inside = len(here) - len(here.lstrip()) - (len(before) - len(before.lstrip()))
+        if here.strip() and not lines[n - 1].strip() and before.strip() and inside == 4 and not before.endswith("::"):
+            lines[n - 1 : n] = ["", " " * (len(before) - len(before.lstrip())) + "::", ""]
 
 
 def _inline_math(writer: Any, node: Any) -> None:

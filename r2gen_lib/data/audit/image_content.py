@@ -2,19 +2,19 @@
 
 The limits were measured on the 2,659 simulated radiographs of a full cache (224 x 224) and on pictures made to fail:
 
-=================================================  ==============  ===========  ============
-picture                                            in one shade    alike, near  alike, far
-=================================================  ==============  ===========  ============
-simulated radiographs, the worst of each           0.38 at most    0.97         0.82
-the same, scaled to 32 to 128 pixels                               0.82         0.82
-the same with noise of a standard deviation of 40                  0.69         0.88
-photographs, CT and MR slices (pydicom, sklearn)   0.86 at most    0.72         0.73
-white noise, of 32 x 32 pixels to 2,500 x 2,000    0.18            under 0.08   under 0.08
-the same as JPEG of quality 5 to 95                0.2             under 0.05   under 0.04
-noise scaled up 2, 4, 8 times                      0.2             0.51 to 0.98 under 0.48
-12-bit DICOM whose bits were taken 4 too high      0.13            0.34         0.29
-16-bit VOI LUT that ends at 12 bits                1.00            0.98         0.97
-=================================================  ==============  ===========  ============
+=================================================  ==============  ============  ============
+picture                                            in one shade    alike, near   alike, far
+=================================================  ==============  ============  ============
+simulated radiographs, the worst of each           0.38 at most    0.97          0.82
+the same, scaled to 32 to 128 pixels                               0.82          0.82
+the same with noise of a standard deviation of 40                  0.69          0.88
+photographs, CT and MR slices (pydicom, sklearn)   0.86 at most    0.72          0.73
+white noise, of 32 x 32 pixels to 2,500 x 2,000    0.18            under 0.08    under 0.08
+the same as JPEG of quality 5 to 95                0.2             under 0.05    under 0.04
+noise scaled up 2, 4, 8 times                      0.2             0.51 to 0.98  under 0.48
+12-bit DICOM whose bits were taken 4 too high      0.13            0.34          0.29
+16-bit VOI LUT that ends at 12 bits                1.00            0.98          0.97
+=================================================  ==============  ============  ============
 
 *In one shade* is the share of pixels within 32 neighbouring grey levels of 256. *Alike, near* is one less the mean
 squared difference of neighbouring pixels over twice the variance: 1 for a smooth picture, 0 for noise. *Alike, far* is
