@@ -10,6 +10,7 @@ import pytest
 from r2gen_lib import cli, load_studies
 from r2gen_lib.data.study import by_split
 from r2gen_lib.errors import DataError
+from r2gen_lib.evaluation.run_metadata import checkpoint_hash
 from r2gen_lib.evaluation.written_reports import read_reports, references_of, shareable
 
 ROOT = Path(__file__).parents[2]
@@ -32,6 +33,13 @@ def test_the_reports_of_both_shipped_models_are_shipped_without_a_radiologists_w
         assert list(table.study) == list(test)
         train = {study.id for study in by_split(studies, "train")}
         assert set(table["nearest study"]) <= train
+
+
+@pytest.mark.parametrize("path", MEASURED, ids=lambda path: path.name.partition("_")[0])
+def test_what_was_measured_is_of_the_weights_that_are_shipped(path):
+    stored = json.loads((path.parent / f"{path.name.removesuffix('_reports.csv')}.json").read_text())
+    folder = ROOT / "data" / "weights" / path.name.partition("_")[0]
+    assert stored["settings"]["checkpoint sha256"] == checkpoint_hash(folder)
 
 
 @pytest.mark.parametrize("path", MEASURED, ids=lambda path: path.name.partition("_")[0])
