@@ -3,7 +3,7 @@
     python benchmarks/labeller_engines.py
 
 Each engine is tried with its own lists of terms and with ours, on the sentence as it stands and on the statements that
-``clinical_statements`` makes of it. Printed: wrong texts of ``tests/cases/labels.txt`` and of the held-back set
+``report_statements`` makes of it. Printed: wrong texts of ``tests/cases/labels.txt`` and of the held-back set
 beside it, wrong sentences of the 300 that were labelled by hand, macro F1 against the MeSH codes of all Open-i reports
 (uncertain as negative, as positive), and CPU seconds for these reports.
 

@@ -255,7 +255,7 @@ def _swin_b(views: tuple[str, ...] = ("frontal",)) -> VisionConfig:
 
 
 def _paper(name: str, new_tokens: tuple[int, int], max_report_tokens: int, epochs: int) -> Preset:
-    """Swin-B in front of Llama-2-7b-chat (arXiv 2309.09812); what each number rests on: ``preset_sources``."""
+    """Swin-B in front of Llama-2-7b-chat (arXiv 2309.09812); what each number rests on: ``provenance``."""
     return Preset(
         name=name,
         vision=_swin_b(("frontal", "lateral") if name == "iu_xray" else ("frontal",)),

@@ -176,7 +176,7 @@ def source_of(preset: str, setting: str) -> str:
     for key, source in known.items():
         if setting == key or (key.endswith(".") and setting.startswith(key)):
             return source
-    raise R2GenError(f"preset {preset}: no source for {setting}. Add one to r2gen_lib/preset_sources.py.")
+    raise R2GenError(f"preset {preset}: no source for {setting}. Add one to r2gen_lib/config/provenance.py.")
 
 
 def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:

@@ -1,7 +1,7 @@
 """The tagged masters of the exercises, ``notebooks/exercises/NN.py``: how they are read, and what is wrong with one.
 
 A master is a Python file of blocks, each begun by a line ``# %% kind words``; ``notebooks/exercises/README.md`` lists
-the kinds. Text is written as comments, code as code. ``exercise_notebooks`` makes notebooks of what is read here.
+the kinds. Text is written as comments, code as code. ``exercise_cells`` makes notebooks of what is read here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the demo does, without its page (``demo_page``): pictures in, reports out, piece by piece.
+"""What the demo does, without its page (``page``): pictures in, reports out, piece by piece.
 
 ``r2gen demo`` serves the page on this machine alone. Not for clinical use: it is there to show what such a model does.
 """

@@ -1,6 +1,6 @@
 """From a report's MeSH codes to the findings that the simulator draws.
 
-Open-i's reports are coded by hand: ``Pleural Effusion/left/small`` is a heading and its modifiers. ``code_rules`` says
+Open-i's reports are coded by hand: ``Pleural Effusion/left/small`` is a heading and its modifiers. ``mesh_rules`` says
 which finding a heading names; this module reads side, zone, severity and pattern from the modifiers and settles what a
 study's codes leave open or say twice.
 """

@@ -1,11 +1,11 @@
 """Rules that read CheXpert's 14 observations from a report.
 
-``clinical_statements`` cuts the text into statements in plain wording. Each is read by a spaCy pipeline without a
-statistical model: the blank English tokenizer, spaCy's span ruler for the phrases of ``clinical_phrases``, and negspacy
+``report_statements`` cuts the text into statements in plain wording. Each is read by a spaCy pipeline without a
+statistical model: the blank English tokenizer, spaCy's span ruler for the phrases of ``report_phrases``, and negspacy
 (NegEx; Chapman et al. 2001) twice: once for negation, once with terms of doubt. medspaCy's ConText was tried in its
 place, with its terms and with ours (``benchmarks/labeller_engines.py``): it errs no less, and asks for an older spaCy.
 
-What a rule says is the rule's: on real reports it errs, and ``clinical_quality`` measures how often.
+What a rule says is the rule's: on real reports it errs, and ``labeler_quality`` measures how often.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ def terms() -> tuple[dict[str, list[str]], dict[str, list[str]]]:
 
 
 def phrase_patterns() -> list[dict]:
-    """The phrases of ``clinical_phrases`` as patterns of spaCy's span ruler; a pattern's id is the phrase's kind."""
+    """The phrases of ``report_phrases`` as patterns of spaCy's span ruler; a pattern's id is the phrase's kind."""
     kinds = {"mention": MENTIONS, "normal": NORMAL, "doubtful": DOUBTFUL, "other meaning": OTHER_MEANING}
     return [
         {"label": observation, "id": kind, "pattern": _pattern(phrase)}
@@ -194,7 +194,7 @@ def phrase_patterns() -> list[dict]:
 
 
 def _pattern(phrase: str) -> list[dict]:
-    """A phrase in the notation of ``clinical_phrases`` as spaCy's token pattern."""
+    """A phrase in the notation of ``report_phrases`` as spaCy's token pattern."""
     return [_token(word) for word in phrase.split()]
 
 

@@ -1,7 +1,7 @@
 """The words of the rules: which phrases of a report name which of CheXpert's observations, which negate, which doubt.
 
 Own lists, written for chest radiograph reports in English and tried on Open-i's; the observations and what belongs to
-each are CheXpert's (Irvin et al., arXiv 1901.07031). Nothing but data is here; ``clinical_rules`` reads it.
+each are CheXpert's (Irvin et al., arXiv 1901.07031). Nothing but data is here; ``report_labeler`` reads it.
 
 A phrase is words with a blank between. ``a|b`` is either word, ``opaci*`` any word that begins so, ``word?`` may be
 missing, ``...`` stands for up to eight words that neither deny nor contrast. Case does not matter.
@@ -120,7 +120,7 @@ OTHER_MEANING: dict[str, tuple[str, ...]] = {
 }
 
 #: What is added to, or taken out of, negspacy's English clinical terms. Words such as "isdenied" come from
-#: ``clinical_statements.REWRITTEN``.
+#: ``report_statements.REWRITTEN``.
 NEGATION_ADDED: dict[str, list[str]] = {
     "pseudo_negations": ["no change", "not changed"],
     "preceding_negations": [

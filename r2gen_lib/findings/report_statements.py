@@ -200,7 +200,7 @@ _ANOTHER = _one_of(
 
 #: What is read in place of what, in this order, in lower case with single blanks. Some words are of our own making, so
 #: that no report has them: "isdenied", "nolonger", "isdoubted" and "ifany" (what stands before), "notexcluded" (what
-#: comes after); ``clinical_phrases`` knows them.
+#: comes after); ``report_phrases`` knows them.
 REWRITTEN: tuple[tuple[str, str], ...] = (
     # spelling and short forms
     (r"(\w)\((e?s)\)", r"\1\2"),  # effusion(s)

@@ -102,7 +102,7 @@ def _place(finding: Finding) -> str:
 
 
 def _tube(finding: Finding) -> str:
-    """Which tube ``device_findings`` draws."""
+    """Which tube ``devices`` draws."""
     if finding.zone == "abdomen":
         return "a nasogastric"
     return "an endotracheal" if finding.zone == "trachea" or not finding.side else "a chest"

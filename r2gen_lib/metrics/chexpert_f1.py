@@ -1,7 +1,7 @@
 """Clinical scores: what generated and reference reports say of CheXpert's 14 observations, compared.
 
-Labels come from the rules of ``clinical_rules``, and every table says so; they are neither CheXpert's labeller nor
-CheXbert, and scores made with those cannot be compared with these (``clinical_models`` has the way to those).
+Labels come from the rules of ``report_labeler``, and every table says so; they are neither CheXpert's labeller nor
+CheXbert, and scores made with those cannot be compared with these (``trained_labelers`` has the way to those).
 """
 
 from __future__ import annotations

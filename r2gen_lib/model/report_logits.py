@@ -27,7 +27,7 @@ class ReportReader:
         language: a causal language model.
         before: ids of the words before the picture (``prompt_ids``).
         constant: whether those words always give the same keys and values; they don't while ``language`` trains.
-        checkpoints: keep one tensor a layer for the backward pass (``low_memory.checkpointed``); no cache then.
+        checkpoints: keep one tensor a layer for the backward pass (``memory_saving.checkpointed``); no cache then.
     """
 
     def __init__(

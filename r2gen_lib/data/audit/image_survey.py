@@ -26,7 +26,7 @@ THREADS = 2
 class BadPicture:
     """A picture that cannot be learnt from, or not as it stands.
 
-    ``fault`` is "missing", "unreadable", one of ``picture_content.fault_in`` ("blank", "faint", "noise", "odd_shape"),
+    ``fault`` is "missing", "unreadable", one of ``image_content.fault_in`` ("blank", "faint", "noise", "odd_shape"),
     or "fallback": how it is shown is not said clearly in its file. ``detail`` says it in words.
     """
 

@@ -25,7 +25,7 @@ def rate_figure(table: pd.DataFrame, title: str = "") -> Figure:
     """Sensitivity and 1 - specificity by finding, with 95% intervals.
 
     Args:
-        table: of ``counterfactual_tables.counterfactual_table``.
+        table: of ``tables.counterfactual_table``.
         title: over the figure.
     """
     findings = list(dict.fromkeys(table.index.get_level_values("finding")))

@@ -51,7 +51,7 @@ def pointing_game(
 
     Args:
         model: any mode; it is given the frontal view.
-        pairs: of ``counterfactual_pairs.make_pairs``; others than those with a finding put in are left out.
+        pairs: of ``pairs.make_pairs``; others than those with a finding put in are left out.
         methods: of ``saliency.METHODS``; by default the quick ones.
         pairs_each: at most so many for each finding, those in normal chests first.
         keep: examples for each finding.

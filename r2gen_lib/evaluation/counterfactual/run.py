@@ -3,7 +3,7 @@
 
 A pair is the unit. *Sensitivity*: the share of pairs in which the report's label of the finding's observation goes from
 not present to present with the finding. *Specificity*: the share in which no other observation's label changes. The
-control is the same patient in another exposure, with no finding changed. Labels are by the rules of ``clinical_rules``,
+control is the same patient in another exposure, with no finding changed. Labels are by the rules of ``report_labeler``,
 "uncertain" counts as present. All pictures are simulated.
 """
 
@@ -56,7 +56,7 @@ def run_pairs(
 
     Args:
         model: any mode; it is given the frontal view.
-        pairs: of ``counterfactual_pairs.make_pairs``.
+        pairs: of ``pairs.make_pairs``.
         batch_size: pictures encoded and described at once.
         progress: show a progress bar.
         decoding: overrides fields of the preset's DecodingConfig, such as ``num_beams=1`` for greedy search.

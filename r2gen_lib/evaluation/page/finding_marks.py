@@ -1,6 +1,6 @@
 """Where a generated report agrees with its reference, sentence by sentence: what is marked on a run's page.
 
-Findings are CheXpert's observations as ``clinical_rules`` reads them, uncertain statements counted as present. Only
+Findings are CheXpert's observations as ``report_labeler`` reads them, uncertain statements counted as present. Only
 whether a finding is there is compared: not its side, size or words. The rules err, and so do these marks.
 """
 
@@ -25,7 +25,7 @@ class Mark:
     Attributes:
         kind: ``AGREES``, ``MISSED`` (the reference has it, the generated report has not), ``INVENTED`` (the reverse) or
             ``SAID`` (not compared).
-        finding: one of ``clinical_phrases.OBSERVATIONS``.
+        finding: one of ``report_phrases.OBSERVATIONS``.
         denied: the sentence denies the finding, which the other report states.
     """
 

@@ -1,4 +1,4 @@
-"""Findings of the bones: broken ribs and clavicles, thin bone, and the spine's (``spine_findings``)."""
+"""Findings of the bones: broken ribs and clavicles, thin bone, and the spine's (``spine``)."""
 
 from __future__ import annotations
 
