@@ -31,7 +31,7 @@ def test_numbers_are_among_the_settings():
 
 
 def test_a_setting_without_source_is_an_error():
-    with pytest.raises(R2GenError, match="preset laptop: no source for optim.speed.*preset_sources.py"):
+    with pytest.raises(R2GenError, match="preset laptop: no source for optim.speed.*provenance.py"):
         source_of("laptop", "optim.speed")
 
 
