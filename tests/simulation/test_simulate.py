@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from r2gen_lib.data.study import Study
+from r2gen_lib.data.study import Picture, Study
 from r2gen_lib.errors import CacheError, SimulationError
 from r2gen_lib.files import cache_dir
 from r2gen_lib.findings.finding import FINDING_NAMES, MIDLINE, Finding
@@ -235,6 +235,16 @@ def test_rendering_draws_a_study_whose_findings_changed(tmp_path, monkeypatch):
         0,
         1,
     ]
+
+
+def test_only_simulated_pictures_are_drawn_ahead(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(batch, "render_pictures", lambda studies, view: drawn.append(([s.id for s in studies], view)))
+    views = {name: (Picture("frontal", simulated=name == "S"),) for name in "SR"}
+    simulated, real = (Study(name, "test", "Clear.", pictures=pictures) for name, pictures in views.items())
+    assert batch.draw_simulated([simulated, real], ("frontal", "lateral"))
+    assert drawn == [(["S"], "frontal"), (["S"], "lateral")]
+    assert not batch.draw_simulated([real], ("frontal",)) and len(drawn) == 2
 
 
 def test_an_id_may_hold_what_a_file_name_may_not(tmp_path):
