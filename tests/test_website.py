@@ -96,7 +96,7 @@ class _Outside(HTMLParser):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not HAS_SPHINX, reason="the extra `site` is not installed (make site does)")
+@pytest.mark.skipif(not HAS_SPHINX, reason="the extra `site` is not installed (make installs it)")
 def test_the_pages_stand_alone(tmp_path):
     (tmp_path / "run").mkdir()
     nbformat.write(lesson(), tmp_path / "run" / "00_dot.ipynb")
