@@ -22,7 +22,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("reports", type=Path, metavar="FILE", help=words)
     data_options(parser)
     parser.add_argument("--split", default="test", choices=SPLITS)
-    words = "all (default): language scores and of metrics/registry.py; clinical: these alone, in seconds, no Java"
+    words = "all (default): language scores and those registered; clinical: the latter alone, in seconds, no Java"
     parser.add_argument("--metrics", default="all", choices=("all", "clinical"), help=words)
     parser.add_argument("--partial", action="store_true", help="score the studies that FILE has, if it lacks some")
     words = "put the scores into a scores.json of r2gen evaluate, in place of those in it"
