@@ -41,4 +41,5 @@ if __name__ == "__main__":
     rank = torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
     Path(f"{out}-facts-{rank}.json").write_text(json.dumps(facts))
     if torch.distributed.is_initialized():
+        torch.distributed.barrier()  # neither goes while the other may still need it
         torch.distributed.destroy_process_group()
