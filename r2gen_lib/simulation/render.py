@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -104,7 +105,16 @@ def parallel(function: Callable, jobs: Iterable, workers: int | None = None, chu
         for process in left:
             process.terminate()
         for process in left:
-            process.join(5)
+            _wait_for(process)
+
+
+def _wait_for(process: multiprocessing.process.BaseProcess, seconds: float = 10) -> None:
+    """Until it has ended. One ``join`` is not enough: where the pool's own thread has asked the system first, it comes
+    back at once, a moment before that thread has noted the end."""
+    last = time.monotonic() + seconds
+    while process.exitcode is None and time.monotonic() < last:
+        process.join(0.1)
+        time.sleep(0.01)
 
 
 def _one_thread() -> None:
