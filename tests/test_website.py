@@ -96,6 +96,7 @@ class _Outside(HTMLParser):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:'myst_parser", "ignore:The mapping interface for autodoc")  # among themselves
 @pytest.mark.skipif(not HAS_SPHINX, reason="the extra `site` is not installed (make installs it)")
 def test_the_pages_stand_alone(tmp_path):
     (tmp_path / "run").mkdir()
