@@ -353,6 +353,7 @@ _POINTING = re.compile(
     r"\b(no|not|without|lack of|absence of|negative for|free of)\b"
     rf"((?: (?!but\b|however\b|there\b|isdenied|isdoubted|notexcluded)[\w'-]+|,)*?) {_POINTS_TO}\b"
 )
+_HALF = re.compile("[\ud800-\udfff]")  # half a character, of which spaCy makes no word
 _DEVICES = _one_of("lines?, tubes?, devices?, hardware, catheters?, drains?")
 _DEVICE_HEADING = re.compile(
     rf"^(?:(?:support|medical|monitoring) )?{_DEVICES}"
@@ -363,7 +364,7 @@ _DEVICE_HEADING = re.compile(
 def plain_wording(sentence: str) -> str:
     """The sentence in lower case with single blanks, short forms written out and ``REWRITTEN`` applied."""
     plain, _ = _single_characters(sentence)
-    text = " ".join(plain.lower().split())
+    text = " ".join(_HALF.sub(" ", plain.lower()).split())
     asked = text.endswith("?")
     text = text.rstrip(" .!?")
     for pattern, words in _REWRITTEN:
