@@ -102,11 +102,7 @@ def shareable(systems: Mapping[str, Mapping[str, str]], train: Sequence[Study]) 
     Raises:
         DataError: a nearest neighbour's text is no training study's.
     """
-    columns = {"generated": systems[MODEL]}
-    if BLANK in systems:
-        columns[BLANK] = systems[BLANK]
-    if PERFECT_EYE in systems:
-        columns[PERFECT_EYE] = systems[PERFECT_EYE]
+    columns = {"generated": systems[MODEL]} | {name: systems[name] for name in (BLANK, PERFECT_EYE) if name in systems}
     if NEAREST in systems:
         ids = {study.report: study.id for study in reversed(train)}
         try:

@@ -90,13 +90,16 @@ def located_labels(text: str) -> list[tuple[int, int, dict[str, State]]]:
         DataError: not text.
     """
     (checked,) = _checked([text])
-    found = []
-    for start, end in sentence_spans(checked):
-        states: dict[str, State] = {}
-        for observation, state in _sentence_statements(checked[start:end]):
-            states[observation] = max(states.get(observation, state), state)
-        found.append((start, end, states))
-    return found
+    spans = sentence_spans(checked)
+    return [(start, end, _strongest(_sentence_statements(checked[start:end]))) for start, end in spans]
+
+
+def _strongest(found: Iterable[tuple[str, State]]) -> dict[str, State]:
+    """Observation -> the strongest of its states."""
+    states: dict[str, State] = {}
+    for observation, state in found:
+        states[observation] = max(states.get(observation, state), state)
+    return states
 
 
 def _checked(texts: Iterable[str]) -> Iterator[str]:
@@ -109,10 +112,8 @@ def _checked(texts: Iterable[str]) -> Iterator[str]:
 
 
 def _label_report(text: str) -> list[State]:
-    states = dict.fromkeys(OBSERVATIONS, State.NOT_MENTIONED)
-    for start, end in sentence_spans(text):
-        for observation, state in _sentence_statements(text[start:end]):
-            states[observation] = max(states[observation], state)
+    found = (one for start, end in sentence_spans(text) for one in _sentence_statements(text[start:end]))
+    states = dict.fromkeys(OBSERVATIONS, State.NOT_MENTIONED) | _strongest(found)
     others = [state for name, state in states.items() if name not in ("No Finding", "Support Devices")]
     if max(others) < State.UNCERTAIN and any(character.isalpha() for character in text):
         states["No Finding"] = State.PRESENT

@@ -19,6 +19,7 @@ from transformers import AutoModelForCausalLM
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from r2gen_lib.errors import AssetError
+from r2gen_lib.model.strict_loading import listed
 
 #: Buffers that older versions of transformers wrote and that are computed today: frequencies, masks, positions.
 _COMPUTED = re.compile(
@@ -73,12 +74,11 @@ def _mismatched(keys: Iterable) -> tuple[set[str], list[str]]:
 def _require_fit(
     source: str, missing: Collection[str], unexpected: Collection[str], shapes: Collection[str], kind: str
 ) -> None:
-    found = {"missing": missing, "unexpected": unexpected, "of another shape": shapes}
-    complaints = [f"{what}: {_some(sorted(names))}" for what, names in found.items() if names]
+    complaints = listed({"missing": missing, "unexpected": unexpected, "of another shape": shapes})
     if complaints:
         raise AssetError(
             f"language model {source}: does not fit {kind} as its config.json describes it. Tensors "
-            f"{'; '.join(complaints)}. {_advice(missing, unexpected, shapes)}"
+            f"{complaints}. {_advice(missing, unexpected, shapes)}"
         )
 
 
@@ -88,11 +88,6 @@ def _advice(missing: Collection[str], unexpected: Collection[str], shapes: Colle
             return f"Take {prefix!r} off the names in the file: a wrapper around the model left it there."
     silent = "Without this error the rest would be left out." if not (missing or shapes) else _AT_RANDOM
     return f"{silent} Save the whole model once more, with the config.json that belongs to it (save_pretrained)."
-
-
-def _some(names: list[str], limit: int = 40) -> str:
-    more = f", ... ({len(names)} in all)" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more
 
 
 def _adapter_config(source: str) -> dict[str, Any] | None:

@@ -43,10 +43,14 @@ def load_strictly(
 
 def require_fit(source: str, *, missing: Collection[str], unknown: Collection[str], shapes: Collection[str]) -> None:
     """Raise one CheckpointError that lists what is wrong with the tensors of ``source``, if anything is."""
-    found = {"missing": missing, "unknown": unknown, "of another shape": shapes}
-    complaints = [f"{what}: {shown(sorted(names))}" for what, names in found.items() if names]
+    complaints = listed({"missing": missing, "unknown": unknown, "of another shape": shapes})
     if complaints:
-        raise CheckpointError(f"{source}: does not fit the model. Tensors {'; '.join(complaints)}. Nothing was loaded.")
+        raise CheckpointError(f"{source}: does not fit the model. Tensors {complaints}. Nothing was loaded.")
+
+
+def listed(found: Mapping[str, Collection[str]]) -> str:
+    """What is wrong with which tensors, such as ``missing: a, b; unknown: c``; empty if nothing is."""
+    return "; ".join(f"{what}: {shown(sorted(names))}" for what, names in found.items() if names)
 
 
 def shown(names: list[str], limit: int = 40) -> str:
