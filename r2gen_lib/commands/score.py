@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     if args.partial:
         chosen = [study for study in chosen if study.id in systems[MODEL]]
     references = references_of(args.reports, systems, chosen)
-    told = json.loads(args.update.read_text(encoding="utf-8")) if args.update else {}
+    told = _scores_json(args.update) if args.update else {}
     options = {"language_metrics": args.metrics == "all", "omitted": told.get("omitted")}
     scores = score_systems(references, systems, [study.report for study in train], **options)
     if args.share:
@@ -61,3 +61,17 @@ def run(args: argparse.Namespace) -> int:
     )
     print(format_scores(scores))
     return 0
+
+
+def _scores_json(path: Path) -> dict:
+    """What ``--update`` is to put the scores into.
+
+    Raises:
+        DataError: it is no scores.json.
+    """
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        return {"settings": told["settings"], "omitted": told.get("omitted")}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        what = f"{type(error).__name__}: {error}"
+        raise DataError(f"--update {path}: not a scores.json of `r2gen evaluate` ({what}). Copy one there.") from error

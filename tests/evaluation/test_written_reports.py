@@ -112,3 +112,13 @@ def test_studies_must_be_those_of_the_split(tmp_path):
         references_of(path, systems, test[1:2])
     with pytest.raises(DataError, match="no such file"):
         read_reports(tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize("content", [None, "", "[]", "{}"])
+def test_scores_are_put_only_into_a_scores_json(tmp_path, capsys, content):
+    reports, scores = written(tmp_path, "study,generated\nCXR2,x\nCXR12,y\n"), tmp_path / "scores.json"
+    if content is not None:
+        scores.write_text(content)
+    assert cli.main(["score", str(reports), "--partial", "--update", str(scores)]) == 2
+    assert "not a scores.json of `r2gen evaluate`" in capsys.readouterr().err
+    assert not scores.exists() or scores.read_text() == content
