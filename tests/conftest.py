@@ -13,10 +13,14 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import matplotlib
 import numpy as np
 import pytest
+
+if TYPE_CHECKING:
+    from r2gen_lib.metrics.nlg import LanguageScorer
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports huggingface_hub; nbval's kernels inherit it
 os.environ.setdefault("R2GEN_PROFILE", "ci")
@@ -38,6 +42,26 @@ def _seeded() -> None:
     np.random.seed(0)
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def scorer() -> Iterator[LanguageScorer]:
+    """One METEOR process for all tests that don't test the process itself."""
+    from r2gen_lib.metrics.nlg import LanguageScorer
+
+    with LanguageScorer(timeout=300) as one:
+        yield one
+
+
+@pytest.fixture
+def shared_meteor(scorer, monkeypatch) -> None:
+    """Let every scorer of a test use the session's METEOR, whose start takes seconds."""
+    from r2gen_lib.metrics import nlg
+
+    if scorer._meteor is None:
+        scorer._meteor = nlg.start_meteor()
+    monkeypatch.setattr(nlg, "start_meteor", lambda: scorer._meteor)
+    monkeypatch.setattr(nlg.LanguageScorer, "close", lambda self: None)
 
 
 @pytest.fixture

@@ -4,13 +4,10 @@ import asyncio
 import importlib.util
 import io
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-
-sys.path.insert(0, str(Path(__file__).parent))
 from tiny_system import tiny_model
 
 from r2gen_lib import cli

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import LlamaConfig, LlamaForCausalLM
-
-sys.path.insert(0, str(Path(__file__).parent))
 from tiny_system import PROFILE, REPORTS, SHAPE, TINY, tiny_language, tiny_pixels, tiny_studies
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from r2gen_lib.assets import repository_data
 from r2gen_lib.config.serialization import preset_from_dict, preset_to_dict

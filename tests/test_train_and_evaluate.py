@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +10,6 @@ import pandas as pd
 import pytest
 from PIL import Image
 from safetensors.torch import save_file
-
-sys.path.insert(0, str(Path(__file__).parent))
 from tiny_system import TINY, tiny_language, tiny_model, tiny_studies
 
 from r2gen_lib import cli
