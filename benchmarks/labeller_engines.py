@@ -18,49 +18,32 @@ QuickUMLS, so it does not install beside the course; into a folder of its own, f
 
 from __future__ import annotations
 
-import csv
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
-import spacy
 from spacy.language import Language
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+import labelled_texts
 
 from r2gen_lib.evaluation import labeler_quality as clinical_quality
 from r2gen_lib.findings import report_labeler as clinical_rules
 from r2gen_lib.findings import report_phrases as clinical_phrases
-from r2gen_lib.findings.report_statements import REWRITTEN  # noqa: F401 (what the second half of the rows is about)
 
-TESTS = Path(__file__).parents[1] / "tests"
 KINDS = ("pseudo_negations", "preceding_negations", "following_negations", "termination")
 DIRECTION = dict(zip(KINDS, ("PSEUDO", "FORWARD", "BACKWARD", "TERMINATE"), strict=True))
 
 
-def blank() -> Language:
-    """spaCy's tokenizer and the phrases of the observations, as the labeller has them, without an engine."""
-    nlp = spacy.blank("en")
-    nlp.tokenizer.rules = {}
-    nlp.add_pipe("sentencizer", config={"punct_chars": ["\n"]})
-    nlp.add_pipe("span_ruler", config={"spans_key": "observations"}).add_patterns(clinical_rules.phrase_patterns())
-    return nlp
-
-
 def negspacy_reader(own_terms: bool) -> Language:
     """negspacy, with our terms or with its clinical ones and no doubt."""
-    import negspacy.negation  # noqa: F401
     from negspacy.termsets import termset
 
-    nlp = blank()
     its = {kind: list(terms) for kind, terms in termset("en_clinical").get_patterns().items()}
-    negation, doubt = clinical_rules.terms() if own_terms else (its, dict.fromkeys(KINDS, ["zzzz"]))
-    for name, chosen in (("r2gen_negated", negation), ("r2gen_doubted", doubt)):
-        nlp.add_pipe(
-            "negex",
-            name=name,
-            config={"neg_termset": chosen, "extension_name": name, "span_keys": ["observations"]},
-        )
-    return nlp
+    both = clinical_rules.terms() if own_terms else (its, dict.fromkeys(KINDS, ["zzzz"]))
+    return clinical_rules.with_negspacy(clinical_rules.phrase_reader(), both)
 
 
 def context_reader(own_terms: bool) -> Language:
@@ -68,7 +51,7 @@ def context_reader(own_terms: bool) -> Language:
     from medspacy.context import ConText, ConTextRule
     from spacy.tokens import Span
 
-    nlp = blank()
+    nlp = clinical_rules.phrase_reader()
     denies, doubts = {"NEGATED_EXISTENCE"}, {"POSSIBLE_EXISTENCE"}
     # A word that ends a denial may begin a doubt ("possible"), and one that ends a doubt may begin a denial ("no").
     # As two rules ConText would keep one of them; so each category ends the other, and only the other words terminate.
@@ -111,14 +94,14 @@ def row(reader: Language, split: Callable[[str], list[str]]) -> dict[str, float]
         cached.cache_clear()
     scores: dict[str, float] = {}
     for name in ("labels.txt", "labels_held_back.txt"):
-        cases = list(read_cases(TESTS / "cases" / name))
+        cases = labelled_texts.cases(name)
         said = clinical_rules.label_reports(text for text, _ in cases)
         wrong = [
             any(state_of(row_, observation) != state for observation, state in wanted.items())
             for (_, wanted), row_ in zip(cases, said, strict=True)
         ]
         scores[f"wrong of {len(wrong)} ({name})"] = sum(wrong)
-    sentences = read_sentences()
+    sentences = labelled_texts.real_sentences()
     said = clinical_rules.label_reports(text for text, _ in sentences)
     wrong = [
         any(state_of(row_, name) != wanted.get(name, 0) for name in clinical_phrases.OBSERVATIONS[1:])
@@ -138,35 +121,6 @@ def row(reader: Language, split: Callable[[str], list[str]]) -> dict[str, float]
 def state_of(labels, observation: str) -> int:
     """The state of one observation in a row of ``label_reports``."""
     return int(labels[clinical_phrases.OBSERVATIONS.index(observation)])
-
-
-STATES = {"P": clinical_rules.State.PRESENT, "U": clinical_rules.State.UNCERTAIN, "A": clinical_rules.State.ABSENT}
-
-
-def read_cases(path: Path):
-    """(text, observation -> state) of each line of a file such as ``labels.txt``."""
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if line.strip() and not line.startswith("#"):
-            text, labels = line.rsplit("=>", 1)
-            wanted = (label.strip().rsplit(" ", 1) for label in labels.split(","))
-            yield text.strip().replace("\\n", "\n"), {name: STATES[letter] for name, letter in wanted}
-
-
-def read_sentences() -> list[tuple[str, dict[str, int]]]:
-    """(sentence, observation -> state) of ``tests/findings/labelled_sentences.csv``, the text from the wheel."""
-    from r2gen_lib import assets
-    from r2gen_lib.data.readers.openi import read_openi_archive
-    from r2gen_lib.data.reports import choose_section
-
-    records = read_openi_archive(assets.asset("openi_reports"))
-    found = []
-    with open(TESTS / "findings" / "labelled_sentences.csv", encoding="utf-8", newline="") as file:
-        for line in csv.DictReader(file):
-            text = " ".join(choose_section(records[line["study"]][0], "both", line["study"]).split())
-            labels = (label.split("=") for label in line["labels"].split(";") if label)
-            wanted = {name: STATES[letter] for name, letter in labels}
-            found.append((text[int(line["start"]) : int(line["end"])], wanted))
-    return found
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ What a rule says is the rule's: on real reports it errs, and ``labeler_quality``
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -159,14 +159,25 @@ def _reader() -> Language:
     Raises:
         ModuleNotFoundError: spaCy or negspacy is not installed.
     """
-    import negspacy.negation  # noqa: F401 (makes spaCy know "negex")
+    return with_negspacy(phrase_reader(), terms())
+
+
+def phrase_reader() -> Language:
+    """The pipeline that finds the phrases in a statement and knows nothing of denial and doubt."""
     import spacy
 
     nlp = spacy.blank("en")
     nlp.tokenizer.rules = {}  # no abbreviations: "Mass." is a mass, and no state of the Union
     nlp.add_pipe("sentencizer", config={"punct_chars": ["\n"]})  # NegEx asks for sentences; this is one
     nlp.add_pipe("span_ruler", config={"spans_key": _SPANS}).add_patterns(phrase_patterns())
-    for name, words in zip(("r2gen_negated", "r2gen_doubted"), terms(), strict=True):
+    return nlp
+
+
+def with_negspacy(nlp: Language, both: Sequence[Mapping[str, list[str]]]) -> Language:
+    """The pipeline with negspacy twice: terms that deny, terms that doubt, as ``terms`` gives them."""
+    import negspacy.negation  # noqa: F401 (makes spaCy know "negex")
+
+    for name, words in zip(("r2gen_negated", "r2gen_doubted"), both, strict=True):
         options = {"neg_termset": words, "extension_name": name, "span_keys": [_SPANS]}
         nlp.add_pipe("negex", name=name, config=options)
     return nlp
