@@ -14,6 +14,7 @@ from r2gen_lib.data.dataset import ReportDataset, report_loader
 from r2gen_lib.data.images.decode import load_grey
 from r2gen_lib.errors import DataError, ImageError
 from r2gen_lib.inference.feature_cache import encode_studies, picture_pixels
+from r2gen_lib.model.generation import WRITE_AT_ONCE
 from r2gen_lib.model.oracle_encoder import PerfectEye
 
 if TYPE_CHECKING:
@@ -26,15 +27,16 @@ _CHUNK = 512  # studies whose features are in memory at once
 def describe_studies(
     model: R2GenGPT,
     studies: Sequence[Study],
-    batch_size: int = 8,
+    batch_size: int = WRITE_AT_ONCE,
     progress: bool = True,
     workers: int = 0,
     **decoding: Any,
 ) -> dict[str, str]:
     """Study id -> the report that ``model`` writes for the study's pictures.
 
-    ``decoding`` overrides fields of the preset's DecodingConfig, such as ``num_beams=1``; ``workers`` processes read
-    pictures ahead (``data.dataset.report_loader``), which pays where the model is on a GPU.
+    ``decoding`` overrides fields of the preset's DecodingConfig, such as ``num_beams=1``; ``batch_size`` studies are
+    read and written together; ``workers`` processes read pictures ahead (``data.dataset.report_loader``), which pays
+    where the model is on a GPU.
 
     Raises:
         DataError: no studies, a view is missing, or a picture cannot be read; the message names the study.

@@ -104,6 +104,10 @@ class Splice:
         """The positions whose *next* token counts in the loss."""
         return self.labels[:, 1:] != IGNORE
 
+    def rows(self, chosen: slice) -> Splice:
+        """These studies alone."""
+        return Splice(self.inputs_embeds[chosen], self.attention_mask[chosen], self.labels[chosen])
+
     def without_loss_on(self, token: int) -> Splice:
         """The same batch, with no loss where that token is to be written; it is still read."""
         return replace(self, labels=self.labels.masked_fill(self.labels == token, IGNORE))

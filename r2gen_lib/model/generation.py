@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, fields, replace
 from threading import Event, Thread
 from typing import Any
@@ -16,15 +17,22 @@ from transformers import (
     StoppingCriteria,
     StoppingCriteriaList,
     TextIteratorStreamer,
+    TextStreamer,
 )
 
 from r2gen_lib.config import DecodingConfig
 from r2gen_lib.errors import R2GenError
 from r2gen_lib.model.alignment import Splice
-from r2gen_lib.model.logits_processors import score_processors
+from r2gen_lib.model.llama_decoder import LlamaDecoder, why_not
+from r2gen_lib.model.logits_processors import ScoreRules, score_processors
 from r2gen_lib.model.report_logits import check_length
+from r2gen_lib.model.search import beam_search, greedy_search
 from r2gen_lib.model.sharding import is_sharded
 
+#: Studies to give ``generate_reports`` at once, where they are many: more make it no faster.
+WRITE_AT_ONCE = 64
+_WRITTEN_BY_TRANSFORMERS = 8
+_CACHE_BYTES, _CACHE_BYTES_OF_A_GPU = 2**30, 2**33  # for keys and values
 _SAMPLING = ("temperature", "top_k", "top_p", "seed")
 
 
@@ -49,17 +57,40 @@ def generate_reports(
     spliced: Splice,
     decoding: DecodingConfig,
     ends: Sequence[int],
+    known: int = 0,
 ) -> list[Generated]:
     """Continue prompts of equal length (so no padding is needed) until one of the tokens ``ends``.
+
+    A plain Llama is continued by ``model.search``, every other architecture by transformers' ``generate``; both give
+    the same token ids in fp32.
+
+    Args:
+        known: how many places at the beginning are alike in every prompt; they are read once.
 
     Raises:
         R2GenError: a score is not a finite number.
     """
-    check_length(language, spliced.inputs_embeds.shape[1] + decoding.max_new_tokens)
-    arguments = _arguments(tokenizer, spliced, decoding, ends)
-    # sharded: every process goes on until the last one's reports have ended
-    sequences = language.generate(**arguments, synced_gpus=is_sharded(language))
-    return [_finish(ids, tokenizer, ends, decoding.cut_unfinished) for ids in sequences.tolist()]
+    places, reports = spliced.inputs_embeds.shape[1], []
+    check_length(language, places + decoding.max_new_tokens)
+    searched = why_not(language) is None
+    at_once = studies_at_once(language, places, decoding) if searched else _WRITTEN_BY_TRANSFORMERS
+    for start in range(0, spliced.inputs_embeds.shape[0], at_once):
+        some = spliced.rows(slice(start, start + at_once))
+        if searched:
+            reports += _searched(language, tokenizer, some, decoding, ends, known)
+        else:  # sharded: every process goes on until the last one's reports have ended
+            arguments = _arguments(tokenizer, some, decoding, ends)
+            reports += language.generate(**arguments, synced_gpus=is_sharded(language)).tolist()
+    return [_finish(ids, tokenizer, ends, decoding.cut_unfinished) for ids in reports]
+
+
+def studies_at_once(language: nn.Module, places: int, decoding: DecodingConfig) -> int:
+    """How many reports are written together: the keys and values of more would not fit, or make it no faster."""
+    config, weight = language.config, language.get_input_embeddings().weight
+    columns = places + decoding.num_beams * decoding.max_new_tokens
+    size = 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim * weight.element_size()
+    fit = (_CACHE_BYTES if weight.device.type == "cpu" else _CACHE_BYTES_OF_A_GPU) // (columns * size)
+    return min(max(fit, _WRITTEN_BY_TRANSFORMERS), WRITE_AT_ONCE)
 
 
 def stream_report(
@@ -68,10 +99,12 @@ def stream_report(
     spliced: Splice,
     decoding: DecodingConfig,
     ends: Sequence[int],
+    known: int = 0,
 ) -> Iterator[str]:
     """Pieces of one report as they are generated; joined, they are its whole text, an unfinished end included.
 
-    Generation runs in a thread of its own, which ends after the next token when the caller stops iterating.
+    Where transformers' ``generate`` writes, it does so in a thread of its own, which ends after the next token when the
+    caller stops iterating.
 
     Raises:
         R2GenError: more than one study, beams (their text changes until the end), or scores that are not finite.
@@ -82,6 +115,42 @@ def stream_report(
             "of each: the text of beams changes until the end. Use generate for the others."
         )
     check_length(language, spliced.inputs_embeds.shape[1] + decoding.max_new_tokens)
+    if why_not(language) is None:
+        pieces = _searched_pieces(language, tokenizer, spliced, decoding, ends, known)
+    else:
+        pieces = _generated_pieces(language, tokenizer, spliced, decoding, ends)
+    begun = False
+    with closing(pieces):
+        for piece in pieces:
+            piece = piece if begun else piece.lstrip()
+            begun = begun or bool(piece)
+            if piece:
+                yield piece
+
+
+def _searched_pieces(
+    language: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    spliced: Splice,
+    decoding: DecodingConfig,
+    ends: Sequence[int],
+    known: int,
+) -> Iterator[str]:
+    streamer = _Pieces(tokenizer, skip_special_tokens=True)
+    for _, tokens in greedy_search(*_search_parts(language, tokenizer, spliced, decoding, ends, known)):
+        streamer.put(torch.tensor(tokens))
+        yield from streamer.taken()
+    streamer.end()
+    yield from streamer.taken()
+
+
+def _generated_pieces(
+    language: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    spliced: Splice,
+    decoding: DecodingConfig,
+    ends: Sequence[int],
+) -> Iterator[str]:
     stop, failures = Event(), []
     streamer = TextIteratorStreamer(tokenizer, skip_prompt=True, skip_special_tokens=True)
     arguments = _arguments(tokenizer, spliced, decoding, ends)
@@ -96,17 +165,28 @@ def stream_report(
     thread = Thread(target=run, daemon=True)
     thread.start()
     try:
-        begun = False
-        for piece in streamer:
-            piece = piece if begun else piece.lstrip()
-            begun = begun or bool(piece)
-            if piece:
-                yield piece
+        yield from streamer
     finally:
         stop.set()
         thread.join()
     if failures:
         raise failures[0]
+
+
+class _Pieces(TextStreamer):
+    """Whole words, as soon as their last token is known."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, **decoding: Any) -> None:
+        super().__init__(tokenizer, **decoding)
+        self._waiting: list[str] = []
+
+    def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
+        self._waiting.append(text)
+
+    def taken(self) -> list[str]:
+        """What is new since the last call."""
+        taken, self._waiting = self._waiting, []
+        return taken
 
 
 class _When(StoppingCriteria):
@@ -117,6 +197,39 @@ class _When(StoppingCriteria):
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **kwargs: Any) -> torch.Tensor:
         return torch.full(input_ids.shape[:1], self.event.is_set(), dtype=torch.bool, device=input_ids.device)
+
+
+def _searched(
+    language: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    spliced: Splice,
+    decoding: DecodingConfig,
+    ends: Sequence[int],
+    known: int,
+) -> list[list[int]]:
+    parts = _search_parts(language, tokenizer, spliced, decoding, ends, known)
+    if decoding.num_beams > 1:
+        return beam_search(*parts)
+    reports: list[list[int]] = [[] for _ in range(spliced.inputs_embeds.shape[0])]
+    for studies, tokens in greedy_search(*parts):
+        for study, token in zip(studies, tokens, strict=True):
+            reports[study].append(token)
+    return reports
+
+
+def _search_parts(
+    language: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    spliced: Splice,
+    decoding: DecodingConfig,
+    ends: Sequence[int],
+    known: int,
+) -> tuple[LlamaDecoder, ScoreRules, DecodingConfig, Sequence[int]]:
+    """The arguments of ``greedy_search`` and ``beam_search``."""
+    decoder = LlamaDecoder(language, spliced.inputs_embeds, decoding.num_beams, decoding.max_new_tokens, known)
+    start = tokenizer.bos_token_id
+    rules = ScoreRules(decoding, None if start in ends else start, list(ends))
+    return decoder, rules, decoding, ends
 
 
 def changed_decoding(decoding: DecodingConfig, changes: Mapping[str, Any]) -> DecodingConfig:

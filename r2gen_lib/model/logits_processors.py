@@ -36,24 +36,74 @@ def score_processors(
     if decoding.min_new_tokens:
         parts.append(MinNewTokensLengthLogitsProcessor(0, decoding.min_new_tokens, ends, device=str(device)))
     if decoding.do_sample:
-        parts.append(TemperatureLogitsWarper(float(decoding.temperature)))
-        if decoding.top_k:
-            parts.append(TopKLogitsWarper(decoding.top_k))
-        if decoding.top_p < 1.0:
-            parts.append(TopPLogitsWarper(float(decoding.top_p)))
-        parts.append(_Draw(decoding.seed))
+        parts += [*_warpers(decoding), _Draw(decoding.seed)]
     return LogitsProcessorList(parts)
+
+
+def _warpers(decoding: DecodingConfig) -> list[LogitsProcessor]:
+    """What narrows the tokens that a sample is drawn from."""
+    parts: list[LogitsProcessor] = [TemperatureLogitsWarper(float(decoding.temperature))]
+    if decoding.top_k:
+        parts.append(TopKLogitsWarper(decoding.top_k))
+    if decoding.top_p < 1.0:
+        parts.append(TopPLogitsWarper(float(decoding.top_p)))
+    return parts
+
+
+class ScoreRules:
+    """What ``score_processors`` does, in place and on the tokens it concerns alone, for ``model.search``."""
+
+    def __init__(self, decoding: DecodingConfig, start: int | None, ends: list[int]) -> None:
+        self.decoding, self.start, self.ends = decoding, start, ends
+        self._generator = torch.Generator().manual_seed(decoding.seed)
+        self._noise: Tensor | None = None
+        self._number = 0
+
+    def begin_step(self, number: int) -> None:
+        """``number`` tokens of each report are written. Draws the step's luck, one for all rows."""
+        self._number, self._noise = number, None
+
+    def __call__(self, scores: Tensor, history: Tensor) -> Tensor:
+        """``scores`` (rows, vocabulary) in fp32, adjusted in place. ``history`` (rows, written) are token ids."""
+        if not torch.isfinite(scores.sum()):  # a sum is finite only if every score is
+            raise _not_finite(self._number)
+        decoding = self.decoding
+        if self.start is not None:
+            history = torch.nn.functional.pad(history, (1, 0), value=self.start)
+        if decoding.repetition_penalty != 1.0 and history.shape[1]:
+            found = scores.gather(1, history)
+            changed = torch.where(found < 0, found * decoding.repetition_penalty, found / decoding.repetition_penalty)
+            scores.scatter_(1, history, changed)
+        size = decoding.no_repeat_ngram_size
+        if size and history.shape[1] >= size:
+            windows = history.unfold(1, size, 1)  # (rows, n-grams so far, size)
+            same = (windows[:, :, :-1] == history[:, None, history.shape[1] - size + 1 :]).all(dim=-1)
+            rows, places = same.nonzero(as_tuple=True)
+            scores[rows, windows[rows, places, -1]] = -float("inf")
+        if self._number < decoding.min_new_tokens:
+            scores[:, self.ends] = -float("inf")
+        if decoding.do_sample:
+            for warper in _warpers(decoding):
+                scores = warper(history, scores)
+            if self._noise is None:
+                self._noise = _noise(scores.shape[1], self._generator).to(scores.device, scores.dtype)
+            scores = scores + self._noise
+        return scores
 
 
 class _RaiseNonFinite(LogitsProcessor):
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         if not torch.isfinite(scores).all():
-            raise R2GenError(
-                f"generate: token {input_ids.shape[1] + 1} has scores that are not finite numbers (NaN or infinity). "
-                'Set LanguageConfig.dtype to "float32" or "bfloat16" (float16 overflows), and check the weights: '
-                "training that diverged leaves NaN in its checkpoint."
-            )
+            raise _not_finite(input_ids.shape[1])
         return scores
+
+
+def _not_finite(written: int) -> R2GenError:
+    return R2GenError(
+        f"generate: token {written + 1} has scores that are not finite numbers (NaN or infinity). "
+        'Set LanguageConfig.dtype to "float32" or "bfloat16" (float16 overflows), and check the weights: '
+        "training that diverged leaves NaN in its checkpoint."
+    )
 
 
 class _After(LogitsProcessor):
@@ -79,6 +129,9 @@ class _Draw(LogitsProcessor):
         self.generator = torch.Generator().manual_seed(seed)
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        uniform = torch.rand(scores.shape[1], generator=self.generator, dtype=torch.float64)
-        noise = -torch.log(-torch.log(uniform))  # (vocabulary,)
-        return scores + noise.to(scores.device, scores.dtype)
+        return scores + _noise(scores.shape[1], self.generator).to(scores.device, scores.dtype)
+
+
+def _noise(count: int, generator: torch.Generator) -> Tensor:
+    """``count`` draws from the Gumbel distribution, float64."""
+    return -torch.log(-torch.log(torch.rand(count, generator=generator, dtype=torch.float64)))

@@ -20,6 +20,7 @@ from r2gen_lib.model import checkpoint, hub
 from r2gen_lib.model.alignment import end_ids, prompt_ids, report_ids, splice
 from r2gen_lib.model.encoder import FROM_PRESET, VisionEncoder, load_vision_weights
 from r2gen_lib.model.generation import Generated, changed_decoding, generate_reports, stream_report
+from r2gen_lib.model.llama_decoder import release
 from r2gen_lib.model.llm import LanguageModel, checksum, load_language
 from r2gen_lib.model.lora import train_dropout, with_language_lora
 from r2gen_lib.model.memory_saving import GRADIENT_SCALE, scale_gradient
@@ -31,6 +32,8 @@ from r2gen_lib.model.original.load import model_from_original
 from r2gen_lib.model.report_logits import ReportReader
 from r2gen_lib.model.report_loss import report_loss, weights_in_place
 from r2gen_lib.model.sharding import check_sharding
+
+_ENCODED_AT_ONCE = 8  # studies
 
 
 @dataclass(frozen=True)
@@ -227,6 +230,8 @@ class R2GenGPT(nn.Module):
         """Training mode for what trains in this mode; everything frozen stays in eval mode."""
         super().train(mode)
         self.language.eval()
+        if mode:
+            release(self.language)
         if self.preset.language_lora:  # an adapter that the model came with stays as it is
             train_dropout(self.language, mode)
         set_training(self.vision, self.mode, mode, self.preset.optim.noisy_frozen_encoder)
@@ -317,8 +322,12 @@ class R2GenGPT(nn.Module):
         """As ``generate``, with each report's token ids and whether the model finished it."""
         settings = changed_decoding(self.preset.decoding, decoding)
         with self._evaluating():
+            if pixel_values is not None and features is None:
+                features = torch.cat([self.encode(some) for some in pixel_values.split(_ENCODED_AT_ONCE)])
+                pixel_values = None
             spliced = splice(self.embed, self.visual_tokens(pixel_values, features), self.prompt)
-            return generate_reports(self.language, self.tokenizer, spliced, settings, self.ends)
+            known = len(self.prompt[0])
+            return generate_reports(self.language, self.tokenizer, spliced, settings, self.ends, known)
 
     def stream(
         self,
@@ -334,7 +343,8 @@ class R2GenGPT(nn.Module):
         with self._evaluating():
             with torch.no_grad():
                 spliced = splice(self.embed, self.visual_tokens(pixel_values, features), self.prompt)
-            yield from stream_report(self.language, self.tokenizer, spliced, settings, self.ends)
+            known = len(self.prompt[0])
+            yield from stream_report(self.language, self.tokenizer, spliced, settings, self.ends, known)
 
     def report_ids(self, reports: Sequence[str], max_tokens: int | None = None) -> list[list[int]]:
         """Token ids of each report and its end, as training has them.

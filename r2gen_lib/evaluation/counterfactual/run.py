@@ -28,6 +28,7 @@ from r2gen_lib.findings.report_labeler import State, label_reports
 from r2gen_lib.findings.report_phrases import OBSERVATIONS
 from r2gen_lib.inference.feature_cache import picture_pixels
 from r2gen_lib.model.finding_head import eye_logits
+from r2gen_lib.model.generation import WRITE_AT_ONCE
 
 if TYPE_CHECKING:
     from r2gen_lib.model.r2gengpt import R2GenGPT
@@ -57,14 +58,14 @@ def run_pairs(
     Args:
         model: any mode; it is given the frontal view.
         pairs: of ``pairs.make_pairs``.
-        batch_size: pictures encoded and described at once.
+        batch_size: pictures encoded, and sentences weighed, at once.
         progress: show a progress bar.
         decoding: overrides fields of the preset's DecodingConfig, such as ``num_beams=1`` for greedy search.
     """
     shots = list(dict.fromkeys(shot for pair in pairs for shot in (pair.without, pair.with_)))
     place = {shot: i for i, shot in enumerate(shots)}
     features = encode_shots(model, shots, batch_size, progress)
-    reports = _reports(model, features, batch_size, progress, decoding)
+    reports = _reports(model, features, progress, decoding)
     says = label_reports(reports) >= State.UNCERTAIN  # (shots, 14)
     eye = eye_logits(model, features)
     cases = list(dict.fromkeys(pair.case for pair in pairs if pair.case))
@@ -113,11 +114,11 @@ def encode_shots(
     return torch.cat(parts)
 
 
-def _reports(model: R2GenGPT, features: Tensor, batch_size: int, progress: bool, decoding: dict) -> list[str]:
+def _reports(model: R2GenGPT, features: Tensor, progress: bool, decoding: dict) -> list[str]:
     reports: list[str] = []
     with tqdm(total=len(features), unit="report", desc="writing reports", disable=not progress) as bar:
-        for start in range(0, len(features), batch_size):
-            reports += model.generate(features=features[start : start + batch_size], **decoding)
+        for start in range(0, len(features), WRITE_AT_ONCE):
+            reports += model.generate(features=features[start : start + WRITE_AT_ONCE], **decoding)
             bar.update(len(reports) - bar.n)
     return reports
 
