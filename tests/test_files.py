@@ -96,6 +96,40 @@ def test_a_writer_may_put_a_file_of_its_own_in_place(tmp_path):
     assert (tmp_path / "a").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
+@pytest.fixture(params=[0o022, 0o077], ids=["022", "077"])
+def umask(request):
+    earlier = os.umask(request.param)
+    yield request.param
+    os.umask(earlier)
+
+
+def permissions(path):
+    return path.stat().st_mode & 0o777
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX modes")
+def test_a_new_folder_and_its_files_are_as_private_as_the_umask_asks(tmp_path, umask):
+    folder = files.new_folder(tmp_path / "whole")
+    (folder / "inner").mkdir()
+    for name in ("closed", "open", "inner/closed"):
+        (folder / name).write_text("x")
+        (folder / name).chmod(0o666 if name == "open" else 0o600)
+    files.usual_permissions(folder)
+    assert permissions(folder) == 0o777 & ~umask
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert found == {"closed", "open", "inner/closed"}
+    assert {permissions(folder / name) for name in found} == {0o666 & ~umask}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX modes")
+def test_a_folder_that_will_replace_another_has_its_permissions(tmp_path):
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "whole").chmod(0o700)
+    assert permissions(files.new_folder(tmp_path / "whole")) == 0o700
+    (tmp_path / "whole").chmod(0o555)
+    assert permissions(files.new_folder(tmp_path / "whole")) == 0o755  # or nothing could be written to it
+
+
 def test_sha256(tmp_path):
     path = tmp_path / "abc"
     path.write_bytes(b"abc")
