@@ -136,6 +136,14 @@ def test_sha256(tmp_path):
     assert files.sha256_of(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
+def test_the_first_of_a_long_list_are_shown_and_that_there_are_more():
+    ids = [f"CXR{n}" for n in range(7)]
+    assert errors.shown(ids[:5]) == "CXR0, CXR1, CXR2, CXR3, CXR4"
+    assert errors.shown(ids) == "CXR0, CXR1, CXR2, CXR3, CXR4, ..."
+    assert errors.shown(ids, 2, " and {more} of {all}", errors.BRACKETS) == " (CXR0, CXR1 and 5 of 7)"
+    assert errors.shown([], frame=errors.BRACKETS) == "" and errors.shown({3: "a"}) == "3"
+
+
 def test_every_error_is_an_r2gen_error():
     named = [value for value in vars(errors).values() if isinstance(value, type)]
     assert len(named) >= 8 and all(issubclass(error, errors.R2GenError) for error in named)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from r2gen_lib.errors import DataError
+from r2gen_lib.errors import BRACKETS, DataError, shown
 from r2gen_lib.evaluation.page.finding_marks import MarkedSentence, mark_generated, mark_stated, stated, study_f1
 from r2gen_lib.evaluation.page.render import SHOWN, WITHHELD, flat_settings, write_page
 from r2gen_lib.evaluation.run_metadata import settings_of_today
@@ -109,19 +109,16 @@ def check_same_studies(first: Run, second: Run) -> None:
     if any(alone):
         raise DataError(
             f"{first.name} and {second.name} are of different studies: {len(alone[0])} are in the first alone"
-            f"{_some(alone[0])}, {len(alone[1])} in the second alone{_some(alone[1])}. Evaluate both on the same "
-            "studies (--data, --split, --limit)."
+            f"{shown(alone[0], 3, frame=BRACKETS)}, {len(alone[1])} in the second alone"
+            f"{shown(alone[1], 3, frame=BRACKETS)}. Evaluate both on the same studies (--data, --split, --limit)."
         )
     other = [i for i, text in first.references.items() if second.references[i] != text]
     if other:
         raise DataError(
             f"{first.name} and {second.name} have different references for {len(other)} of {len(first.references)} "
-            f"studies{_some(other)}. Evaluate both with the same --section, --clean and --cut-references."
+            f"studies{shown(other, 3, frame=BRACKETS)}. Evaluate both with the same --section, --clean and "
+            "--cut-references."
         )
-
-
-def _some(ids: list[str], limit: int = 3) -> str:
-    return f" ({', '.join(ids[:limit])}{', ...' if len(ids) > limit else ''})" if ids else ""
 
 
 def compare_runs(

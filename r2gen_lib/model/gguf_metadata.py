@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PretrainedConfig
 
-from r2gen_lib.errors import AssetError
+from r2gen_lib.errors import AssetError, short
 
 #: A key without its architecture's name, and the config's fields that may hold it; the first that is there does.
 _FIELDS = {
@@ -99,7 +99,7 @@ class GgufFacts:
         """The error that ``key`` is not one this can do."""
         name = key if key in self.tensors else f"{self.architecture}.{key}"
         return AssetError(
-            f"{self.path}: {name} is {_short(found)}, which is not read ({why}); without it the model would write "
+            f"{self.path}: {name} is {short(found)}, which is not read ({why}); without it the model would write "
             "other text. Give LanguageConfig.source the folder of transformers' files that the GGUF file was made from."
         )
 
@@ -386,8 +386,3 @@ def _near(one: Any, other: Any) -> bool:
     if isinstance(one, bool) or isinstance(other, bool) or not all(isinstance(x, (int, float)) for x in (one, other)):
         return one == other
     return math.isclose(one, other, rel_tol=1e-6)
-
-
-def _short(value: Any, limit: int = 80) -> str:
-    text = repr(value)
-    return text if len(text) <= limit else text[:limit] + "..."
