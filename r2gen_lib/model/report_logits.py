@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 
 import torch
 from jaxtyping import Float
@@ -45,20 +44,25 @@ class ReportReader:
         return self._logits(spliced, self._before_picture(spliced.inputs_embeds.shape[0]))
 
     def _logits(self, spliced: Splice, cache: dict[str, Cache]) -> Float[Tensor, "R vocabulary"]:
-        chosen = spliced.predicts_report  # (B, L-1)
         known = len(self.before) if cache else 0  # P: what is read already
-        arguments = dict(
-            inputs_embeds=spliced.inputs_embeds[:, known:],
-            attention_mask=spliced.attention_mask,
-            use_cache=known > 0,
-            **cache,
-        )
-        keep = chosen.any(dim=0).nonzero()[:, 0]  # (K,): places that count in some row
-        if "logits_to_keep" in inspect.signature(self.language.forward).parameters:
-            logits = self.language(**arguments, logits_to_keep=keep - known).logits  # (B, K, vocabulary)
-        else:
-            logits = self.language(**arguments).logits[:, keep - known]
-        return logits[chosen[:, keep]].float()
+        embeds = spliced.inputs_embeds[:, known:]
+        chosen = spliced.predicts_report[:, known:]  # (B, L-P-1)
+
+        def only_chosen(_: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor] | None:
+            """The head's input where a report's token comes next: logits elsewhere are work for nothing."""
+            hidden = inputs[0]  # (B, L-P, D_lm); a generation in another thread has another shape
+            return (hidden[:, :-1][chosen],) if hidden.shape == embeds.shape else None
+
+        hook = self.language.get_output_embeddings().register_forward_pre_hook(only_chosen)
+        try:
+            logits = self.language(
+                inputs_embeds=embeds, attention_mask=spliced.attention_mask, use_cache=known > 0, **cache
+            ).logits
+        finally:
+            hook.remove()
+        if logits.ndim == 3:  # (B, L-P, vocabulary), of an architecture whose head is not called so
+            logits = logits[:, :-1][chosen]
+        return logits.float()
 
     @torch.no_grad()
     def _before_picture(self, batch: int) -> dict[str, Cache]:
