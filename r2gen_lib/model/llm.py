@@ -29,7 +29,9 @@ from r2gen_lib.assets import ASSETS, asset
 from r2gen_lib.config import LanguageConfig
 from r2gen_lib.errors import AssetError, R2GenError
 from r2gen_lib.files import cache_dir, new_folder, sha256_of, usual_permissions
-from r2gen_lib.model.gguf_metadata import apply_facts, check_rope, read_facts, unread_tensors
+from r2gen_lib.model.gguf_facts import read_facts, unread_tensors
+from r2gen_lib.model.gguf_metadata import apply_facts
+from r2gen_lib.model.gguf_rope import check_rope
 from r2gen_lib.model.llm_weights import read_model
 from r2gen_lib.model.lora_names import name_without_lora, own_lora
 from r2gen_lib.model.memory_saving import choose_attention, quantization_options
