@@ -1,4 +1,3 @@
-# ruff: noqa: F722
 """The encoder: any timm model whose last feature map, or sequence of patches, can be read as visual tokens."""
 
 from __future__ import annotations

@@ -215,10 +215,8 @@ def _convert(gguf: Path, folder: Path) -> None:
     if hasattr(transformers, "GgufConfig"):  # newer transformers would leave the weights packed
         options["quantization_config"] = transformers.GgufConfig(dequantize=True)
     try:
-        with (
-            _quiet_transformers(),
-            redirect_stderr(io.StringIO()),
-        ):  # its own progress bar can't be turned off
+        # transformers' own progress bar can't be turned off
+        with _quiet_transformers(), redirect_stderr(io.StringIO()):
             facts = read_facts(gguf)
             tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
             config = AutoConfig.from_pretrained(gguf.parent, gguf_file=gguf.name)

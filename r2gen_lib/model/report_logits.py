@@ -1,4 +1,3 @@
-# ruff: noqa: F722
 """The language model reads a prompt, a picture and a report, and says how likely each token of the report was."""
 
 from __future__ import annotations
