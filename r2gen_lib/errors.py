@@ -2,6 +2,33 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+BRACKETS = " ({})"  # a frame for ``shown``
+
+
+def shown(items: Collection[object], limit: int = 5, rest: str = ", ...", frame: str = "{}") -> str:
+    """The first of many for a message, such as "CXR1, CXR2, ..."; "" if there is none.
+
+    Args:
+        items: in the order they are shown in.
+        limit: how many at most.
+        rest: stands for the others, with ``{all}`` and ``{more}`` for how many there are in all and beside those shown.
+        frame: what is put around the list, such as " ({})".
+    """
+    first = ", ".join(map(str, list(items)[:limit]))
+    others = rest.format(all=len(items), more=len(items) - limit) if len(items) > limit else ""
+    return frame.format(first + others) if items else ""
+
+
+def short(value: object, limit: int = 80) -> str:
+    """A value as Python writes it, cut off where that is long."""
+    text = repr(value)
+    return text if len(text) <= limit else text[:limit] + "..."
+
 
 class R2GenError(Exception):
     """Base of every error this library raises on purpose; the CLI prints its message without a traceback."""

@@ -81,6 +81,37 @@ def _new_file(path: Path, permissions: int) -> Path:
             return temporary
 
 
+def new_folder(folder: Path) -> Path:
+    """A new, empty folder beside ``folder``, hidden, to be filled and then renamed to it.
+
+    Its permissions are those of ``folder`` if that is there (and its owner may write), else what the process's umask
+    leaves of all. ``mkdtemp`` is no other way: what it makes only its owner may read, and a ``chmod`` to what others
+    may read goes past the umask.
+    """
+    while True:
+        temporary = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
+        with suppress(FileExistsError):
+            temporary.mkdir()
+            break
+    earlier = _permissions(folder)
+    if earlier is not None and _permissions(temporary) != earlier | 0o700:
+        temporary.chmod(earlier | 0o700)
+    return temporary
+
+
+def usual_permissions(folder: Path) -> None:
+    """Give each file in ``folder`` the permissions that ``open(path, "w")`` would have left it with there.
+
+    Some writers ask for others: safetensors makes files that only their owner may read.
+    """
+    plain = _new_file(folder / "plain", 0o666)
+    usual = _permissions(plain)
+    plain.unlink()
+    for path in folder.rglob("*") if usual is not None else ():
+        if path.is_file() and _permissions(path) != usual:
+            path.chmod(usual)
+
+
 def _permissions(path: Path) -> int | None:
     """A file's permissions; None if it is not there, or the system has none (Windows)."""
     if sys.platform == "win32":

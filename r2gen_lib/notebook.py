@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import platform
 import random
 import sys
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-import psutil
 import timm
 import torch
 import transformers
@@ -21,6 +19,7 @@ import transformers
 from r2gen_lib import __version__, plots
 from r2gen_lib.assets import DRIVE, runs_folder
 from r2gen_lib.config import Profile, get_profile
+from r2gen_lib.environment import machine
 from r2gen_lib.model.r2gengpt import default_device
 
 
@@ -64,12 +63,12 @@ def setup(profile: str | Profile | None = None, seed: int = 0) -> Setup:
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     plt.rcParams.update(plots.STYLE)
-    memory = psutil.virtual_memory().total / 2**30
+    here = machine()
     print(
-        f"r2gen-course {__version__} | Python {platform.python_version()} | torch {torch.__version__} | "
+        f"r2gen-course {__version__} | Python {here.python} | torch {torch.__version__} | "
         f"transformers {transformers.__version__} | timm {timm.__version__}"
     )
-    print(f"device {describe_device(found.device)} | {os.cpu_count()} cores, {memory:.0f} GB memory")
+    print(f"device {describe_device(found.device)} | {here.cores} cores, {here.memory_gb} GB memory")
     print(f"profile {describe_profile(found.profile)} | seed {seed}")
     if DRIVE in found.out_dir.parents:
         print(f"files are kept in Google Drive, {found.out_dir.relative_to(DRIVE).as_posix()}")

@@ -36,11 +36,11 @@ from typing import Any
 
 from r2gen_lib.data.credentialed_sentences import holds_known_sentence, keep_sentences
 from r2gen_lib.data.study import Study
-from r2gen_lib.errors import PrivacyError, R2GenError
+from r2gen_lib.errors import PrivacyError, R2GenError, shown
 
 #: The MIME type of the marker among a cell's outputs.
 MARKER = "application/vnd.r2gen.credentialed+json"
-_SHOWN = 5
+_REST = " and {more} more"  # of a list
 _marked_sources: set[str] = set()
 
 
@@ -107,18 +107,14 @@ def refuse_credentialed_outputs(notebook: Mapping[str, Any], name: str | Path = 
 def _refusal(name: str | Path, marked: list, quoted: list, sources: set[str]) -> str:
     found = []
     if marked:
-        found.append(f"code cells {_some(marked)} ran with credentialed studies loaded ({', '.join(sorted(sources))})")
+        names = ", ".join(sorted(sources))
+        found.append(f"code cells {shown(marked, rest=_REST)} ran with credentialed studies loaded ({names})")
     if quoted:
-        found.append(f"the outputs of code cells {_some(quoted)} hold sentences of credentialed reports")
+        found.append(f"the outputs of code cells {shown(quoted, rest=_REST)} hold sentences of credentialed reports")
     return (
         f"{name}: {'; '.join(found)}. The use agreement of these data forbids passing them on, so this file is not "
         "saved with its outputs. Clear all outputs (and the saved widget state), then save again; your code is kept."
     )
-
-
-def _some(items: Sequence) -> str:
-    shown = ", ".join(map(str, items[:_SHOWN]))
-    return shown + (f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else "")
 
 
 def _sources(marker: Any) -> list[str]:

@@ -15,7 +15,7 @@ from r2gen_lib.data.readers.mimic_tables import table_in
 from r2gen_lib.data.readers.openi import load_openi_reports
 from r2gen_lib.data.readers.openi_files import holds_openi_reports, load_openi_files
 from r2gen_lib.data.study import Picture, Study
-from r2gen_lib.errors import DataError
+from r2gen_lib.errors import DataError, shown
 from r2gen_lib.findings.finding import Finding
 from r2gen_lib.findings.mesh_codes import findings_from_mesh
 from r2gen_lib.privacy import mark
@@ -100,7 +100,7 @@ def _folder_reader(folder: Path) -> tuple[Callable[..., list[Study]], Path]:
         return load_indiana_csv, folder
     tables = own_tables(folder)
     if len(tables) > 1:
-        names = ", ".join(table.name for table in tables[:5]) + (", ..." if len(tables) > 5 else "")
+        names = shown([table.name for table in tables])
         raise DataError(f"{folder}: found {len(tables)} tables with pictures and reports ({names}). Name one of them.")
     if tables:
         return load_folder_csv, tables[0]

@@ -15,6 +15,7 @@ from torch import nn
 from r2gen_lib.data.study import Study
 from r2gen_lib.model.alignment import splice
 from r2gen_lib.plots import lessons as figures
+from r2gen_lib.plots.overlay import blended, red_layer
 
 
 @pytest.fixture(autouse=True)
@@ -102,3 +103,13 @@ def test_a_figure_is_described_by_its_words_where_no_alt_text_is_given(monkeypat
     figures.show(figure)
     figures.show(plt.figure(figsize=(1, 1)), alt="nothing")
     assert [image.alt for image in shown] == ["Figure: Loss; step; nats", "nothing"]
+
+
+def test_a_map_lies_over_a_picture_in_red_where_it_is_above_zero():
+    grey = np.full((2, 3), 100, np.uint8)
+    layer = red_layer([[0.0, 1.0, 2.0], [-4.0, 0.0, 0.0]])
+    assert layer[..., 3].tolist() == [[0, 0.3, 0.6], [0, 0, 0]]
+    laid = blended(grey, np.array([[0.0, 1.0, 2.0], [-4.0, 0.0, 0.0]]))
+    assert laid.dtype == np.uint8 and laid[0, 2].tolist() == [193, 40, 40]
+    assert laid[0, 0].tolist() == laid[1, 0].tolist() == [100, 100, 100]
+    assert np.array_equal(blended(grey, np.zeros((2, 3))), np.repeat(grey[..., None], 3, axis=2))

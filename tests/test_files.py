@@ -96,10 +96,52 @@ def test_a_writer_may_put_a_file_of_its_own_in_place(tmp_path):
     assert (tmp_path / "a").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
+@pytest.fixture(params=[0o022, 0o077], ids=["022", "077"])
+def umask(request):
+    earlier = os.umask(request.param)
+    yield request.param
+    os.umask(earlier)
+
+
+def permissions(path):
+    return path.stat().st_mode & 0o777
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX modes")
+def test_a_new_folder_and_its_files_are_as_private_as_the_umask_asks(tmp_path, umask):
+    folder = files.new_folder(tmp_path / "whole")
+    (folder / "inner").mkdir()
+    for name in ("closed", "open", "inner/closed"):
+        (folder / name).write_text("x")
+        (folder / name).chmod(0o666 if name == "open" else 0o600)
+    files.usual_permissions(folder)
+    assert permissions(folder) == 0o777 & ~umask
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert found == {"closed", "open", "inner/closed"}
+    assert {permissions(folder / name) for name in found} == {0o666 & ~umask}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX modes")
+def test_a_folder_that_will_replace_another_has_its_permissions(tmp_path):
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "whole").chmod(0o700)
+    assert permissions(files.new_folder(tmp_path / "whole")) == 0o700
+    (tmp_path / "whole").chmod(0o555)
+    assert permissions(files.new_folder(tmp_path / "whole")) == 0o755  # or nothing could be written to it
+
+
 def test_sha256(tmp_path):
     path = tmp_path / "abc"
     path.write_bytes(b"abc")
     assert files.sha256_of(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_the_first_of_a_long_list_are_shown_and_that_there_are_more():
+    ids = [f"CXR{n}" for n in range(7)]
+    assert errors.shown(ids[:5]) == "CXR0, CXR1, CXR2, CXR3, CXR4"
+    assert errors.shown(ids) == "CXR0, CXR1, CXR2, CXR3, CXR4, ..."
+    assert errors.shown(ids, 2, " and {more} of {all}", errors.BRACKETS) == " (CXR0, CXR1 and 5 of 7)"
+    assert errors.shown([], frame=errors.BRACKETS) == "" and errors.shown({3: "a"}) == "3"
 
 
 def test_every_error_is_an_r2gen_error():

@@ -125,9 +125,14 @@ def test_cached_features_are_found_again(empty_cache):
     assert listed(empty_cache / "features") == before
 
 
-def test_cached_pictures_are_found_again(tmp_path):
+def test_cached_pictures_are_made_again_which_is_said_once(tmp_path, caplog):
+    """Their files were of another format. What they are made of is there still."""
     shutil.copytree(OLD / "cache" / "pictures", tmp_path / "pictures")
     before = (tmp_path / "pictures" / "v1_pad_32" / "pixels.u8").read_bytes()
-    cache = PictureCache(32, "pad", folder=tmp_path / "pictures")
-    assert np.array_equal(cache.load(OLD / "picture.png"), to_square(load_grey(OLD / "picture.png"), 32, "pad"))
-    assert (cache.folder / "pixels.u8").read_bytes() == before
+    for _ in range(2):
+        square = PictureCache(32, "pad", folder=tmp_path / "pictures").load(OLD / "picture.png")
+        assert np.array_equal(square, to_square(load_grey(OLD / "picture.png"), 32, "pad"))
+        assert square.tobytes() == before
+    (said,) = caplog.messages
+    assert "decoded once more" in said and "v1_pad_32, of an earlier version," in said
+    assert (tmp_path / "pictures" / "v1_pad_32" / "pixels.u8").read_bytes() == before  # the user's to remove

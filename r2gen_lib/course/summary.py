@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import html
-import importlib.metadata
 import json
-import os
-import platform
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
-from r2gen_lib import __version__
+from r2gen_lib import environment
 from r2gen_lib.errors import R2GenError
 from r2gen_lib.files import atomic_write
 
@@ -27,20 +22,9 @@ _HEADER = ("notebook", "seconds", "peak memory MB", "status")
 
 def machine() -> dict[str, Any]:
     """What the times depend on: cores, memory, operating system, versions."""
-    versions = {}
-    for package in ("torch", "transformers", "timm", "numpy"):
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            versions[package] = "-"
-    return {
-        "cores": os.cpu_count(),
-        "memory_gb": round(psutil.virtual_memory().total / 2**30),
-        "system": platform.system(),
-        "python": platform.python_version(),
-        "r2gen-course": __version__,
-        **versions,
-    }
+    here = environment.machine()
+    facts = {"cores": here.cores, "memory_gb": here.memory_gb, "system": here.system, "python": here.python}
+    return facts | environment.versions("torch", "transformers", "timm", "numpy")
 
 
 def write_summary(course: Course) -> None:

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import tarfile
-import tempfile
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -16,7 +15,7 @@ from tqdm import tqdm
 
 from r2gen_lib.data.resumable_download import ResumingDownloader
 from r2gen_lib.errors import DataError
-from r2gen_lib.files import atomic_write, sha256_of
+from r2gen_lib.files import atomic_write, new_folder, sha256_of
 
 #: Open-i's own address for whole collections.
 OPENI_URL = "https://openi.nlm.nih.gov/imgs/collections/"
@@ -157,10 +156,9 @@ def extract_archive(archive: str | Path, folder: str | Path, *, progress: bool =
         raise DataError("extract_archive: this Python unpacks archives unsafely; update it to 3.11.4 or newer.")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        unfinished = new_folder(folder)
         try:
             _unpack(archive, unfinished, progress)
-            unfinished.chmod(0o755)
             os.replace(unfinished, folder)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -181,10 +179,15 @@ def _unpack(archive: Path, folder: Path, progress: bool) -> None:
             free -= member.size
             if free < 0:
                 raise OSError("the disk has no space for its content")
-            tar.extract(member, folder, filter="data")
+            tar.extract(member, folder, filter=_as_data)
             bar.update(stream.tell() - bar.n)
         while tar.fileobj.read(1 << 20):  # to the end, where the checksum of a gzip file is
             pass
+
+
+def _as_data(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo:
+    """The member by tarfile's safe filter, with the permissions that the process's umask leaves, not the archive's."""
+    return tarfile.data_filter(member, folder).replace(mode=None, deep=False)
 
 
 def _check_member(archive: Path, member: tarfile.TarInfo) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from r2gen_lib.errors import DataError, ImageError
+from r2gen_lib.errors import DataError, ImageError, shown
 
 if TYPE_CHECKING:
     from r2gen_lib.findings.finding import Finding
@@ -147,10 +147,10 @@ def check_leaks(studies: Iterable[Study]) -> None:
         raise DataError(f"studies that appear more than once ({len(twice)}): {_some(twice)}. Keep one of each.")
 
 
-def _some(places: Mapping[str, list[str]], limit: int = 5) -> str:
-    """``"CXR1 (train, test), CXR2 (train x2)"``, at most ``limit`` of them."""
-    shown = []
-    for key in sorted(places)[:limit]:
+def _some(places: Mapping[str, list[str]]) -> str:
+    """``"CXR1 (train, test), CXR2 (train x2)"``, and so on."""
+    words = []
+    for key in sorted(places):
         counts = Counter(places[key])
-        shown.append(f"{key} ({', '.join(s if n == 1 else f'{s} x{n}' for s, n in counts.items())})")
-    return ", ".join(shown) + (", ..." if len(places) > limit else "")
+        words.append(f"{key} ({', '.join(s if n == 1 else f'{s} x{n}' for s, n in counts.items())})")
+    return shown(words)

@@ -17,7 +17,7 @@ from dataclasses import replace
 import numpy as np
 
 from r2gen_lib.data.study import Picture, Study
-from r2gen_lib.errors import DataError
+from r2gen_lib.errors import DataError, shown
 
 FRONTAL_POSITIONS = ("PA", "AP")
 #: What DICOM headers and tables made from them call a lateral picture.
@@ -95,6 +95,5 @@ def black_picture() -> np.ndarray:
     return np.zeros((224, 224), dtype=np.uint8)
 
 
-def _some(lacking: Sequence[tuple[Study, tuple[str, ...]]], limit: int = 5) -> str:
-    shown = [f"{study.id} (no {', no '.join(absent)})" for study, absent in lacking[:limit]]
-    return ", ".join(shown) + (", ..." if len(lacking) > limit else "")
+def _some(lacking: Sequence[tuple[Study, tuple[str, ...]]]) -> str:
+    return shown([f"{study.id} (no {', no '.join(absent)})" for study, absent in lacking])

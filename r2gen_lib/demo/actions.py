@@ -149,12 +149,7 @@ def overlay(model: R2GenGPT, grey: np.ndarray, finding: str) -> np.ndarray:
 
 def blend(model: R2GenGPT, grey: np.ndarray, saliency: np.ndarray) -> np.ndarray:
     """A map ``(S, S)`` in red over the picture, its largest value the reddest; what speaks against is left out."""
-    import numpy as np
-
     from r2gen_lib.data.images.preprocess import to_square
+    from r2gen_lib.plots.overlay import blended
 
-    square = to_square(grey, model.preset.vision.image_size, model.preset.vision.fit)
-    weight = np.clip(saliency, 0, None)
-    weight = 0.7 * weight / weight.max() if weight.max() > 0 else weight  # (S, S)
-    red = np.array([255.0, 40.0, 0.0])
-    return (square[..., None] * (1 - weight[..., None]) + red * weight[..., None]).round().astype(np.uint8)
+    return blended(to_square(grey, model.preset.vision.image_size, model.preset.vision.fit), saliency)

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from r2gen_lib.errors import DataError
+from r2gen_lib.errors import BRACKETS, DataError, shown
 from r2gen_lib.evaluation.page.finding_marks import MarkedSentence, mark_generated, mark_stated, stated, study_f1
 from r2gen_lib.evaluation.page.render import SHOWN, WITHHELD, flat_settings, write_page
 from r2gen_lib.evaluation.run_metadata import settings_of_today
+from r2gen_lib.evaluation.written_reports import read_table
 from r2gen_lib.files import atomic_write
 from r2gen_lib.metrics.bootstrap import CONFIDENCE, RESAMPLES, StudyScore, compare
 from r2gen_lib.metrics.nlg import LanguageScorer
@@ -87,16 +88,13 @@ def read_run(folder: str | Path) -> Run:
         what = f"{type(error).__name__}: {error}"
         raise DataError(f"{folder / SCORES}: not what `r2gen evaluate` writes ({what}). {advice}") from error
     try:
-        table = pd.read_csv(folder / REPORTS, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{folder / REPORTS}: cannot be read as a table ({error}). {advice}") from error
-    missing = [name for name in ("id", "reference", "generated") if name not in table]
-    if missing or table["id"].duplicated().any():
-        found = f"no column {', '.join(missing)}" if missing else "a study twice"
-        expected = "expected id, reference, generated, a row a study"
-        raise DataError(f"{folder / REPORTS}: found {found}, {expected}. {advice}")
-    table = table.set_index("id")
-    return Run(str(folder), settings, not_above, table["reference"].to_dict(), table["generated"].to_dict())
+        table, texts = read_table(folder / REPORTS)
+        if "reference" not in table:
+            found = ", ".join([str(table.index.name), *table])
+            raise DataError(f"{folder / REPORTS}: found columns {found}; expected one of reference.")
+    except DataError as error:
+        raise DataError(f"{error} {advice}") from error
+    return Run(str(folder), settings, not_above, table["reference"].to_dict(), table[texts].to_dict())
 
 
 def check_same_studies(first: Run, second: Run) -> None:
@@ -109,19 +107,16 @@ def check_same_studies(first: Run, second: Run) -> None:
     if any(alone):
         raise DataError(
             f"{first.name} and {second.name} are of different studies: {len(alone[0])} are in the first alone"
-            f"{_some(alone[0])}, {len(alone[1])} in the second alone{_some(alone[1])}. Evaluate both on the same "
-            "studies (--data, --split, --limit)."
+            f"{shown(alone[0], 3, frame=BRACKETS)}, {len(alone[1])} in the second alone"
+            f"{shown(alone[1], 3, frame=BRACKETS)}. Evaluate both on the same studies (--data, --split, --limit)."
         )
     other = [i for i, text in first.references.items() if second.references[i] != text]
     if other:
         raise DataError(
             f"{first.name} and {second.name} have different references for {len(other)} of {len(first.references)} "
-            f"studies{_some(other)}. Evaluate both with the same --section, --clean and --cut-references."
+            f"studies{shown(other, 3, frame=BRACKETS)}. Evaluate both with the same --section, --clean and "
+            "--cut-references."
         )
-
-
-def _some(ids: list[str], limit: int = 3) -> str:
-    return f" ({', '.join(ids[:limit])}{', ...' if len(ids) > limit else ''})" if ids else ""
 
 
 def compare_runs(

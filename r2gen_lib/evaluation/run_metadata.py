@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import os
-import platform
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from r2gen_lib import __version__
+from r2gen_lib.environment import gpu, machine, versions
 from r2gen_lib.files import sha256_of
 
 if TYPE_CHECKING:
@@ -25,26 +22,11 @@ _PACKAGES = ("torch", "transformers", "timm", "numpy", "spacy", "negspacy", "pyc
 
 def environment_facts() -> dict[str, str]:
     """Date, versions and hardware, in words."""
-    facts = {"date": datetime.now().astimezone().isoformat(timespec="seconds"), "r2gen-course": __version__}
-    facts["Python"] = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
-    return facts | {name: _version(name) for name in _PACKAGES} | {"hardware": hardware()}
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
-
-
-def hardware() -> str:
-    """Cores, memory and GPU, where there is one that is used."""
-    import psutil
-    import torch
-
-    memory = psutil.virtual_memory().total / 2**30
-    words = f"{os.cpu_count()} CPU cores, {memory:.0f} GB memory"
-    return f"{words}, {torch.cuda.get_device_name()}" if torch.cuda.is_available() else words
+    facts = {"date": datetime.now().astimezone().isoformat(timespec="seconds")}
+    here, known = machine(), versions(*_PACKAGES)
+    facts |= {"r2gen-course": known.pop("r2gen-course"), "Python": f"{here.python} on {here.system} {here.processor}"}
+    hardware = [f"{here.cores} CPU cores", f"{here.memory_gb} GB memory", *filter(None, [gpu()])]
+    return facts | known | {"hardware": ", ".join(hardware)}
 
 
 def model_facts(model: R2GenGPT, decoding: dict[str, Any]) -> dict[str, Any]:

@@ -36,18 +36,7 @@ def read_reports(path: Path, train: Sequence[Study] = ()) -> dict[str, dict[str,
         DataError: no such file, a column is missing, an id stands there twice or is empty, or a nearest study is none
             of ``train``.
     """
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file. Give a CSV with the columns study and generated.") from error
-    except (OSError, ValueError, pd.errors.ParserError) as error:
-        raise DataError(f"{path}: cannot be read as a CSV file ({error}).") from error
-    ids, texts = (_column(path, table, names) for names in (_IDS, _TEXTS))
-    twice = table[ids][table[ids].duplicated()]
-    if not len(table) or len(twice) or not table[ids].str.strip().all():
-        found = f"{twice.iloc[0]} twice" if len(twice) else "an empty one" if len(table) else "no row"
-        raise DataError(f"{path}, column {ids}: found {found}, expected one row a study, each with its id.")
-    table = table.set_index(ids)
+    table, texts = read_table(path)
     systems = {MODEL: table[texts].to_dict()}
     systems[SHUFFLED] = {study: systems[MODEL][other] for study, other in shuffled(table.index).items()}
     systems |= {name: table[name].to_dict() for name in (BLANK, NEAREST, PERFECT_EYE) if name in table}
@@ -61,6 +50,26 @@ def read_reports(path: Path, train: Sequence[Study] = ()) -> dict[str, dict[str,
             )
         systems[NEAREST] = {study: known[other] for study, other in table[NEAREST_STUDY].items()}
     return systems
+
+
+def read_table(path: Path) -> tuple[pd.DataFrame, str]:
+    """A file as described above: a row a study, by its id, every cell a text; and the column of the generated reports.
+
+    Raises:
+        DataError: no such file, it is no CSV, a column is missing, or an id stands there twice or is empty.
+    """
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file. Give a CSV with the columns study and generated.") from error
+    except (OSError, ValueError, pd.errors.ParserError) as error:
+        raise DataError(f"{path}: cannot be read as a CSV file ({error}).") from error
+    ids, texts = (_column(path, table, names) for names in (_IDS, _TEXTS))
+    twice = table[ids][table[ids].duplicated()]
+    if not len(table) or len(twice) or not table[ids].str.strip().all():
+        found = f"{twice.iloc[0]} twice" if len(twice) else "an empty one" if len(table) else "no row"
+        raise DataError(f"{path}, column {ids}: found {found}, expected one row a study, each with its id.")
+    return table.set_index(ids), texts
 
 
 def _column(path: Path, table: pd.DataFrame, names: Sequence[str]) -> str:

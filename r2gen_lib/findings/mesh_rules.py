@@ -38,14 +38,17 @@ def _split(words: str) -> tuple[str, ...]:
 
 
 def draw(names: str, when: str = "", zone: str = "", severity: float | None = None, pattern: str = "") -> Rule:
+    """A rule that draws the findings ``names``; these, ``when`` and ``pattern`` have a bar between: "left|right"."""
     return Rule(_split(when), _split(names), zone, severity, _split(pattern))
 
 
 def left_out(reason: str, when: str = "") -> Rule:
+    """A rule for codes of which nothing is drawn, and why, though a radiograph may show it."""
     return Rule(_split(when), reason=reason)
 
 
 def hidden(reason: str, when: str = "") -> Rule:
+    """A rule for codes of what no frontal radiograph shows, and why."""
     return Rule(_split(when), reason=reason, visible=False)
 
 

@@ -29,7 +29,8 @@ from r2gen_lib.findings.report_phrases import (
     OTHER_MEANING,
     UNCERTAINTY,
 )
-from r2gen_lib.findings.report_statements import sentence_spans, statements
+from r2gen_lib.findings.report_statements import statements
+from r2gen_lib.findings.sentence_spans import sentence_spans
 
 if TYPE_CHECKING:
     from spacy.language import Language

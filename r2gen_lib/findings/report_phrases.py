@@ -120,7 +120,7 @@ OTHER_MEANING: dict[str, tuple[str, ...]] = {
 }
 
 #: What is added to, or taken out of, negspacy's English clinical terms. Words such as "isdenied" come from
-#: ``report_statements.REWRITTEN``.
+#: ``plain_wording.REWRITTEN``.
 NEGATION_ADDED: dict[str, list[str]] = {
     "pseudo_negations": ["no change", "not changed"],
     "preceding_negations": [

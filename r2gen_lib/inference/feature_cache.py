@@ -1,4 +1,3 @@
-# ruff: noqa: F722
 """Encoder outputs, computed once: while the encoder is frozen, a picture's features never change.
 
 One small file a picture, named by the picture's pixels, in a folder named by the encoder's weights and the

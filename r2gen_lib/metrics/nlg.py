@@ -22,7 +22,7 @@ from pycocoevalcap.meteor import meteor as coco_meteor
 from pycocoevalcap.rouge.rouge import Rouge
 from pycocoevalcap.tokenizer import ptbtokenizer as coco_tokenizer
 
-from r2gen_lib.errors import DataError, JavaError
+from r2gen_lib.errors import BRACKETS, DataError, JavaError, shown
 from r2gen_lib.metrics.bootstrap import StudyScore, mean_score
 from r2gen_lib.metrics.corpus_scores import bleu_scores, meteor_score
 from r2gen_lib.metrics.java import JavaProgram, half_a_character
@@ -65,7 +65,8 @@ def score_reports(
     empty = [i for i in references if not hypotheses[i].strip()]
     if empty:
         warnings.warn(
-            f"{len(empty)} of {len(references)} hypotheses are empty{_listed(empty)}; they are scored as empty texts.",
+            f"{len(empty)} of {len(references)} hypotheses are empty{shown(empty, frame=BRACKETS)}; they are scored as "
+            "empty texts.",
             stacklevel=2,
         )
     with LanguageScorer(timeout, tokenizer) as scorer:
@@ -248,7 +249,7 @@ def check_pairs(references: Mapping[str, str], hypotheses: Mapping[str, str]) ->
     if unwritten or unknown:
         raise DataError(
             f"references and hypotheses are of different studies: {len(unwritten)} have no hypothesis"
-            f"{_listed(unwritten)}, {len(unknown)} have no reference{_listed(unknown)}. "
+            f"{shown(unwritten, frame=BRACKETS)}, {len(unknown)} have no reference{shown(unknown, frame=BRACKETS)}. "
             "Score the same ids on both sides: leaving some out changes every score."
         )
     if not references:
@@ -280,10 +281,6 @@ def _check_words(truth: Mapping[str, list[str]]) -> None:
     empty = [i for i, texts in truth.items() if not texts[0]]
     if empty:
         raise DataError(
-            f"references: {len(empty)} hold no word{_listed(empty)}, expected a report each. Leave these "
+            f"references: {len(empty)} hold no word{shown(empty, frame=BRACKETS)}, expected a report each. Leave these "
             "studies out, on both sides."
         )
-
-
-def _listed(ids: Sequence[str], limit: int = 5) -> str:
-    return f" ({', '.join(map(str, ids[:limit]))}{', ...' if len(ids) > limit else ''})" if ids else ""

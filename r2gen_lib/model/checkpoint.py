@@ -25,6 +25,7 @@ from r2gen_lib.assets import repository_data
 from r2gen_lib.config import Preset
 from r2gen_lib.config.serialization import preset_from_dict, preset_to_dict
 from r2gen_lib.errors import AssetError, CheckpointError, R2GenError
+from r2gen_lib.files import new_folder, usual_permissions
 from r2gen_lib.model.lora_names import name_without_lora
 from r2gen_lib.model.sharding import unsharded
 from r2gen_lib.model.strict_loading import load_strictly, read_tensors
@@ -164,6 +165,8 @@ def frozen_hash(model: Trained) -> str | None:
 def folder_writer(folder: str | Path, marker: str) -> Iterator[Path]:
     """Yield a temporary folder that takes ``folder``'s place on success and vanishes on any error.
 
+    Permissions are those of ``folder`` if it was there, else as the process's umask says; files' always are as it says.
+
     Raises:
         CheckpointError: ``folder`` exists and holds no ``marker`` file (it isn't ours to replace), or it cannot be
             written (a full disk, say); what was there before is there still.
@@ -173,15 +176,13 @@ def folder_writer(folder: str | Path, marker: str) -> Iterator[Path]:
         raise CheckpointError(f"{folder}: exists and is not a checkpoint (no {marker}). Give another folder.")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        temporary = new_folder(folder)
     except OSError as error:
         raise CheckpointError(f"{folder}: cannot be written ({error}). Give a folder you may write to.") from error
     old = None
     try:
-        temporary.chmod(0o755)
         yield temporary
-        for file in temporary.iterdir():
-            file.chmod(0o644)  # safetensors writes files that nobody else may read
+        usual_permissions(temporary)
         if folder.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
             folder.rename(old / folder.name)

@@ -1,8 +1,9 @@
-# ruff: noqa: F722
 """The encoder: any timm model whose last feature map, or sequence of patches, can be read as visual tokens."""
 
 from __future__ import annotations
 
+import inspect
+import logging
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from r2gen_lib.model.stem import ConvolutionalStem
 from r2gen_lib.model.strict_loading import load_strictly
 from r2gen_lib.model.timm_weights import from_hub, hub_tensors
 
+_LOG = logging.getLogger("r2gen_lib")
 FROM_PRESET = "preset"  # take the vision weights that the preset names
 
 
@@ -99,20 +101,30 @@ def make_timm(config: VisionConfig) -> nn.Module:
 
 
 def _create(config: VisionConfig, options: dict[str, Any]) -> nn.Module:
-    """``timm.create_model`` with those arguments; the ones we add are left out where the model has no use for them:
-    ``img_size`` (most convolutional models read any size) and ``global_pool=""`` (some must have their pooling;
-    it comes after the features that we read)."""
-    options = {"global_pool": "", **options}
-    while True:
-        try:
-            return timm.create_model(config.model_name, pretrained=False, num_classes=0, **options)
-        except TypeError as error:
-            if "img_size" not in str(error) or "img_size" in config.model_kwargs or not options.pop("img_size", None):
-                raise
-        except AssertionError:
-            if "global_pool" in config.model_kwargs or "global_pool" not in options:
-                raise
-            del options["global_pool"]
+    """``timm.create_model`` with those arguments. The ones we add are left out, which is said, where the model has no
+    use for them: ``img_size`` (most convolutional models read any size) and ``global_pool=""`` (some must have their
+    pooling; it comes after the features that we read)."""
+    given = config.model_kwargs
+    create = partial(timm.create_model, config.model_name, pretrained=False, num_classes=0)
+    if "img_size" not in given and timm.is_model(config.model_name) and not _takes_size(config.model_name):
+        options = {name: value for name, value in options.items() if name != "img_size"}
+        _LOG.info("%s reads pictures of any size: made without img_size.", config.model_name)
+    try:
+        return create(**{"global_pool": "", **options})
+    except AssertionError:  # no signature tells which values of global_pool a model takes
+        if "global_pool" in given:
+            raise
+        _LOG.info('%s must have its pooling: made without global_pool="".', config.model_name)
+        return create(**options)
+
+
+def _takes_size(name: str) -> bool:
+    """Whether a timm model's class, or one it extends, takes ``img_size``."""
+    made = inspect.signature(timm.model_entrypoint(name), eval_str=True).return_annotation
+    if made is inspect.Signature.empty:  # some of timm's functions do not say what they make
+        with torch.device("meta"):
+            made = type(timm.create_model(name, pretrained=False))
+    return any("img_size" in inspect.signature(kind.__init__).parameters for kind in inspect.getmro(made))
 
 
 def load_vision_weights(encoder: VisionEncoder, weights: str | Path) -> None:

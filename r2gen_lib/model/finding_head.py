@@ -1,4 +1,3 @@
-# ruff: noqa: F722
 """The encoder's own head: which findings it sees, token by token. The mapper never reads it."""
 
 from __future__ import annotations

@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import gguf
-import torch
-from torch import Tensor, nn
 from transformers import PretrainedConfig
 
-from r2gen_lib.errors import AssetError
+from r2gen_lib.model.gguf_facts import GgufFacts
+from r2gen_lib.model.gguf_rope import ROPE_KEYS, head_width, near, set_rope
 
 #: A key without its architecture's name, and the config's fields that may hold it; the first that is there does.
 _FIELDS = {
@@ -59,10 +55,6 @@ _NEUTRAL: Mapping[str, tuple] = {
 }
 #: Keys that describe the file, or that are looked at elsewhere here.
 _DESCRIBES = {"tensor_data_layout", "rope.scaling.finetuned", "rope.scaling.original_context_length"}
-_ROPE = {
-    "rope.freq_base", "rope.freq_base_swa", "rope.dimension_count", "rope.scaling.type", "rope.scaling.factor",
-    "rope.scale_linear",
-}  # fmt: skip
 #: Architectures whose config transformers makes from every key: what is theirs alone is read there.
 _READ_WHOLE = {
     "qwen35": {"ssm.*", "full_attention_interval", "nextn_predict_layers", "rope.dimension_sections"},
@@ -73,72 +65,6 @@ _READ_WHOLE = {
     "minimax-m2": {"expert_gating_func"},
 }
 _LONG = 1024  # more tokens than prompt, picture and report have: a window as wide changes none of them
-_NO_ROPE = {"gpt2", "bloom", "mamba"}
-_FREQUENCIES = "rope_freqs.weight"
-
-
-@dataclass(frozen=True)
-class GgufFacts:
-    """What is in a GGUF file besides the values of its weights.
-
-    Attributes:
-        path: the file.
-        architecture: llama.cpp's name, such as "llama".
-        values: its keys of the architecture, without its name in front.
-        tensors: names of all tensors.
-        divisors: what each rotary frequency is divided by (Llama 3.1's long context); empty: nothing.
-    """
-
-    path: Path
-    architecture: str
-    values: Mapping[str, Any]
-    tensors: frozenset[str]
-    divisors: tuple[float, ...] = ()
-
-    def refuse(self, key: str, found: Any, why: str) -> AssetError:
-        """The error that ``key`` is not one this can do."""
-        name = key if key in self.tensors else f"{self.architecture}.{key}"
-        return AssetError(
-            f"{self.path}: {name} is {_short(found)}, which is not read ({why}); without it the model would write "
-            "other text. Give LanguageConfig.source the folder of transformers' files that the GGUF file was made from."
-        )
-
-
-@dataclass(frozen=True)
-class Rope:
-    """Rotary frequencies as the file wants them: ``base ** (-2i / width) / (factor * divisors[i])``."""
-
-    base: float
-    width: int
-    factor: float = 1.0
-    divisors: tuple[float, ...] = ()
-
-    @property
-    def scaled(self) -> bool:
-        """Whether they are others than those of ``base`` and ``width`` alone."""
-        return self.factor != 1 or any(divisor != 1 for divisor in self.divisors)
-
-    def frequencies(self) -> Tensor:
-        """(width / 2,), in fp32."""
-        plain = self.base ** (-torch.arange(0, self.width, 2, dtype=torch.float64) / self.width)
-        divisors = torch.tensor(self.divisors, dtype=torch.float64) if self.divisors else 1.0
-        return (plain / self.factor / divisors).float()
-
-
-def read_facts(path: Path) -> GgufFacts:
-    """Keys and names of a GGUF file. Raises what the gguf package raises if it is none."""
-    reader = gguf.GGUFReader(path)
-    architecture = _value(reader.fields["general.architecture"])
-    prefix = f"{architecture}."
-    values = {
-        name.removeprefix(prefix): _value(field) for name, field in reader.fields.items() if name.startswith(prefix)
-    }
-    tensors = {tensor.name: tensor for tensor in reader.tensors}
-    divisors: tuple[float, ...] = ()
-    if _FREQUENCIES in tensors:
-        tensor = tensors[_FREQUENCIES]
-        divisors = tuple(gguf.dequantize(tensor.data, tensor.tensor_type).astype("float64").ravel().tolist())
-    return GgufFacts(path, architecture, values, frozenset(tensors), divisors)
 
 
 def apply_facts(config: PretrainedConfig, facts: GgufFacts) -> list[str]:
@@ -160,7 +86,7 @@ def apply_facts(config: PretrainedConfig, facts: GgufFacts) -> list[str]:
         values["block_count"] -= values.get("nextn_predict_layers", 0)
     own = _READ_WHOLE.get(facts.architecture, set())
     for key, value in sorted(values.items()):
-        if key in _ROPE or key in _DESCRIBES or key in own or f"{key.partition('.')[0]}.*" in own:
+        if key in ROPE_KEYS or key in _DESCRIBES or key in own or f"{key.partition('.')[0]}.*" in own:
             continue
         if key == "attention.value_length":
             if value != values.get("attention.key_length", value):
@@ -171,72 +97,14 @@ def apply_facts(config: PretrainedConfig, facts: GgufFacts) -> list[str]:
             continue  # llama.cpp wants some keys even where they mean nothing, as heads of a mamba
         elif key in _FIELDS:
             changed += _set(config, facts, key, value)
-        elif key == "attention.scale" and _near(value, _head_width(config) ** -0.5):
+        elif key == "attention.scale" and near(value, head_width(config) ** -0.5):
             continue
         elif key in _NEUTRAL and value in _NEUTRAL[key]:
             continue
         elif value not in (0, False, "", [], None):
             raise facts.refuse(key, value, "it has no place in transformers' config")
     changed += _set_query_scale(config, facts)
-    return changed + _set_rope(config, facts)
-
-
-def check_rope(model: nn.Module, facts: GgufFacts) -> None:
-    """Raise AssetError where the model's rotary frequencies are not the file's."""
-    rope = _rope(model.config, facts)
-    if rope is None:
-        return
-    found = [
-        (name, buffer)
-        for name, buffer in model.named_buffers()
-        if name.endswith("inv_freq")
-        and "original" not in name
-        and not any(word in name for word in ("local", "sliding"))
-    ]
-    expected = rope.frequencies()
-    fits = [
-        buffer.shape == expected.shape and torch.allclose(buffer.float().cpu(), expected, rtol=1e-3)
-        for _, buffer in found
-    ]
-    scale = {float(getattr(module, "attention_scaling", 1.0) or 1.0) for module in model.modules()}
-    if all(fits) and (fits or not rope.scaled) and scale == {1.0}:
-        return
-    key = next((key for key in ("rope.scaling.factor", "rope.scale_linear") if facts.values.get(key, 1) != 1), None)
-    if rope.scaled and key is None:
-        raise facts.refuse(_FREQUENCIES, facts.divisors, f"{type(model).__name__} has no place for it")
-    key = key or ("rope.dimension_count" if rope.width != _head_width(model.config) else "rope.freq_base")
-    raise facts.refuse(key, facts.values.get(key), f"{type(model).__name__} has no place for it")
-
-
-def unread_tensors(model: nn.Module, facts: GgufFacts) -> list[str]:
-    """Tensors of the file that no tensor of the model is read from: transformers passes over them."""
-    try:
-        from transformers.integrations.gguf import GGUF_ARCHS
-    except ImportError:
-        GGUF_ARCHS = {}
-    kinds = {name: arch for arch, name in gguf.MODEL_ARCH_NAMES.items()}
-    if facts.architecture in GGUF_ARCHS or facts.architecture not in kinds:
-        return []  # there the loader says it itself
-    layers = model.config.num_hidden_layers
-    names = gguf.get_tensor_name_map(kinds[facts.architecture], layers)
-    read = {_FREQUENCIES}
-    for name in model.state_dict():
-        stem, dot, suffix = name.rpartition(".")
-        if suffix not in ("weight", "bias"):
-            stem, dot, suffix = name, "", ""
-        parts = stem.split(".")
-        for i in range(len(parts)):
-            known = names.get_name(".".join(parts[i:]))
-            if known:
-                read.add(f"{known}{dot}{suffix}")
-    return sorted(name for name in facts.tensors - read if "_exps." not in name and ".attn_rot_embd" not in name)
-
-
-def _value(field: gguf.ReaderField) -> Any:
-    """A field's value as Python has it."""
-    text = field.types[-1] == gguf.GGUFValueType.STRING
-    items = [bytes(field.parts[i]).decode("utf-8") if text else field.parts[i][0].item() for i in field.data]
-    return items if field.types[0] == gguf.GGUFValueType.ARRAY else items[0]
+    return changed + set_rope(config, facts)
 
 
 def _set(config: PretrainedConfig, facts: GgufFacts, key: str, value: Any) -> list[str]:
@@ -256,14 +124,14 @@ def _set(config: PretrainedConfig, facts: GgufFacts, key: str, value: Any) -> li
     if key == "attention.key_length" and facts.architecture == "gemma4":
         name = "global_head_dim"
     if name is None:
-        known = _head_width(config) if key == "attention.key_length" else 0
-        if _near(value, known):
+        known = head_width(config) if key == "attention.key_length" else 0
+        if near(value, known):
             return []
         raise facts.refuse(key, value, "it has no place in transformers' config")
     found = getattr(config, name)
-    if found is None and key == "feed_forward_length" and _near(value, 4 * config.hidden_size):
+    if found is None and key == "feed_forward_length" and near(value, 4 * config.hidden_size):
         return []  # GPT-2's default
-    if _near(found, value):
+    if near(found, value):
         return []
     try:
         setattr(config, name, value)
@@ -298,96 +166,3 @@ def _set_query_scale(config: PretrainedConfig, facts: GgufFacts) -> list[str]:
         return []
     config.query_pre_attn_scalar = expected
     return ["query_pre_attn_scalar"]
-
-
-def _rope(config: PretrainedConfig, facts: GgufFacts) -> Rope | None:
-    """Rotary frequencies that the file wants, None for architectures without.
-
-    llama.cpp takes scaling to be linear where no type is given, and reads the older rope.scale_linear for its factor.
-    """
-    values = facts.values
-    for tensor in ("rope_factors_long.weight", "rope_factors_short.weight"):
-        if tensor in facts.tensors:
-            raise facts.refuse(tensor, "there", "frequencies that change with the length of the text")
-    kind = values.get("rope.scaling.type", "linear")
-    factor = float(values.get("rope.scaling.factor") or values.get("rope.scale_linear") or 1.0)
-    if kind not in ("none", "linear"):
-        raise facts.refuse("rope.scaling.type", kind, "RoPE scaling other than linear")
-    if kind == "none":
-        factor = 1.0
-    if facts.architecture in _NO_ROPE:
-        return None
-    if facts.architecture == "gemma4":  # two kinds of layers, with frequencies of their own each
-        if factor != 1:
-            raise facts.refuse("rope.scaling.factor", factor, "RoPE scaling of this architecture")
-        return None
-    width = int(values.get("rope.dimension_count") or _head_width(config))
-    rope = Rope(float(values.get("rope.freq_base") or 10000.0), width, factor, facts.divisors)
-    if rope.divisors and len(rope.divisors) != width // 2:
-        raise facts.refuse(_FREQUENCIES, f"of length {len(rope.divisors)}", f"expected {width // 2}")
-    if not all(divisor > 0 and math.isfinite(divisor) for divisor in (*rope.divisors, factor, rope.base)):
-        raise facts.refuse("rope.scaling.factor", factor, "expected numbers above 0")
-    return rope
-
-
-def _set_rope(config: PretrainedConfig, facts: GgufFacts) -> list[str]:
-    """Base, width and scaling of the rotary frequencies, under the names of this version of transformers."""
-    rope = _rope(config, facts)
-    if rope is None:
-        return []
-    changed: dict[str, Any] = {}
-    scaling: dict[str, Any] = {}
-    if rope.scaled and rope.divisors:
-        divisors = [rope.factor * divisor for divisor in rope.divisors]
-        scaling = dict(
-            rope_type="longrope",  # every frequency is divided by a number of its own, whatever the length
-            short_factor=divisors,
-            long_factor=divisors,
-            factor=1.0,
-            attention_factor=1.0,
-            original_max_position_embeddings=config.max_position_embeddings,
-        )
-    elif rope.scaled:
-        scaling = dict(rope_type="linear", factor=rope.factor)
-    wanted = {"rope_theta": rope.base, **scaling}
-    parameters = getattr(config, "rope_parameters", None)
-    share = rope.width / _head_width(config)
-    if isinstance(parameters, dict):
-        layered = isinstance(parameters.get("full_attention"), dict)
-        own = dict(parameters["full_attention"] if layered else parameters)
-        if "partial_rotary_factor" in own or hasattr(config, "partial_rotary_factor"):
-            wanted["partial_rotary_factor"] = share
-        changed = {name: value for name, value in wanted.items() if own.get(name) != value}
-        if layered and "rope.freq_base_swa" in facts.values:
-            local = dict(parameters.get("sliding_attention") or {})
-            if local.get("rope_theta") != facts.values["rope.freq_base_swa"]:
-                changed["rope_local_base_freq"] = local["rope_theta"] = float(facts.values["rope.freq_base_swa"])
-            parameters = {**parameters, "sliding_attention": local}
-        own |= wanted
-        config.rope_parameters = {**parameters, "full_attention": own} if layered else own
-    else:  # before transformers 5
-        before = getattr(config, "rope_theta", None)
-        changed = {} if _near(before, rope.base) else {"rope_theta": rope.base}
-        config.rope_theta = rope.base
-        if hasattr(config, "partial_rotary_factor") and not _near(config.partial_rotary_factor, share):
-            config.partial_rotary_factor = changed["partial_rotary_factor"] = share
-        if scaling:
-            config.rope_scaling = changed["rope_scaling"] = scaling
-    named = {"rope_theta", "partial_rotary_factor", "rope_local_base_freq"}
-    return sorted(set(changed) & named) + (["rope_scaling"] if rope.scaled else [])
-
-
-def _head_width(config: PretrainedConfig) -> int:
-    return getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-
-
-def _near(one: Any, other: Any) -> bool:
-    """Equal, as far as fp32 tells."""
-    if isinstance(one, bool) or isinstance(other, bool) or not all(isinstance(x, (int, float)) for x in (one, other)):
-        return one == other
-    return math.isclose(one, other, rel_tol=1e-6)
-
-
-def _short(value: Any, limit: int = 80) -> str:
-    text = repr(value)
-    return text if len(text) <= limit else text[:limit] + "..."

@@ -7,7 +7,6 @@ import inspect
 import io
 import json
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
@@ -29,8 +28,10 @@ from transformers import (
 from r2gen_lib.assets import ASSETS, asset
 from r2gen_lib.config import LanguageConfig
 from r2gen_lib.errors import AssetError, R2GenError
-from r2gen_lib.files import cache_dir, sha256_of
-from r2gen_lib.model.gguf_metadata import apply_facts, check_rope, read_facts, unread_tensors
+from r2gen_lib.files import cache_dir, new_folder, sha256_of, usual_permissions
+from r2gen_lib.model.gguf_facts import read_facts, unread_tensors
+from r2gen_lib.model.gguf_metadata import apply_facts
+from r2gen_lib.model.gguf_rope import check_rope
 from r2gen_lib.model.llm_weights import read_model
 from r2gen_lib.model.lora_names import name_without_lora, own_lora
 from r2gen_lib.model.memory_saving import choose_attention, quantization_options
@@ -194,10 +195,10 @@ def _converted(gguf: Path, sha256: str) -> Path:
     if folder.is_dir():
         return folder
     print(f"Converting {gguf.name} ({gguf.stat().st_size / 1e6:.0f} MB) once into {folder} ...", flush=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".converting-", dir=parent))
+    temporary = new_folder(folder)
     try:
-        temporary.chmod(0o755)
         _convert(gguf, temporary)
+        usual_permissions(temporary)
         try:
             temporary.rename(folder)
         except OSError:  # another process was first: its folder is whole
@@ -214,10 +215,8 @@ def _convert(gguf: Path, folder: Path) -> None:
     if hasattr(transformers, "GgufConfig"):  # newer transformers would leave the weights packed
         options["quantization_config"] = transformers.GgufConfig(dequantize=True)
     try:
-        with (
-            _quiet_transformers(),
-            redirect_stderr(io.StringIO()),
-        ):  # its own progress bar can't be turned off
+        # transformers' own progress bar can't be turned off
+        with _quiet_transformers(), redirect_stderr(io.StringIO()):
             facts = read_facts(gguf)
             tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
             config = AutoConfig.from_pretrained(gguf.parent, gguf_file=gguf.name)

@@ -1,4 +1,3 @@
-# ruff: noqa: F722
 """Which words of the vocabulary a visual token lies nearest to."""
 
 from __future__ import annotations

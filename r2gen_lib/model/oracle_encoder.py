@@ -1,4 +1,3 @@
-# ruff: noqa: F722
 """A perfect eye: an encoder's place taken by the truth, so that what the rest can do at best is known.
 
 Each of its visual tokens tells all of a study's findings: a row of zeros and ones for names, sides, zones and patterns,

@@ -1,11 +1,8 @@
-# ruff: noqa: F722
 """The language model reads a prompt, a picture and a report, and says how likely each token of the report was."""
 
 from __future__ import annotations
 
 import copy
-import inspect
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -35,8 +32,7 @@ class ReportReader:
     ) -> None:
         self.language, self.before = language, before
         self.constant, self.checkpoints = constant and bool(before), checkpoints
-        self._known: tuple[torch.device, torch.dtype, Cache] | None = None
-        self._plain: bool | None = None
+        self._known: tuple[torch.device, torch.dtype, list[tuple[int, int]], Cache] | None = None
 
     def __call__(self, spliced: Splice) -> Float[Tensor, "R vocabulary"]:
         """In fp32, row by row, for the ``R`` tokens that ``spliced.predicts_report`` chooses."""
@@ -47,62 +43,44 @@ class ReportReader:
         return self._logits(spliced, self._before_picture(spliced.inputs_embeds.shape[0]))
 
     def _logits(self, spliced: Splice, cache: dict[str, Cache]) -> Float[Tensor, "R vocabulary"]:
-        chosen = spliced.predicts_report  # (B, L-1)
         known = len(self.before) if cache else 0  # P: what is read already
-        arguments = dict(
-            inputs_embeds=spliced.inputs_embeds[:, known:],
-            attention_mask=spliced.attention_mask,
-            use_cache=known > 0,
-            **cache,
-        )
-        if self._head_is_plain():
-            hidden = self.language.base_model(**arguments).last_hidden_state  # (B, L-P, D_lm)
-            return self.language.get_output_embeddings()(hidden[:, :-1][chosen[:, known:]]).float()
-        keep = chosen.any(dim=0).nonzero()[:, 0]  # (K,): places that count in some row
-        if "logits_to_keep" in inspect.signature(self.language.forward).parameters:
-            logits = self.language(**arguments, logits_to_keep=keep - known).logits  # (B, K, vocabulary)
-        else:
-            logits = self.language(**arguments).logits[:, keep - known]
-        return logits[chosen[:, keep]].float()
+        embeds = spliced.inputs_embeds[:, known:]
+        chosen = spliced.predicts_report[:, known:]  # (B, L-P-1)
+
+        def only_chosen(_: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor] | None:
+            """The head's input where a report's token comes next: logits elsewhere are work for nothing."""
+            hidden = inputs[0]  # (B, L-P, D_lm); a generation in another thread has another shape
+            return (hidden[:, :-1][chosen],) if hidden.shape == embeds.shape else None
+
+        hook = self.language.get_output_embeddings().register_forward_pre_hook(only_chosen)
+        try:
+            logits = self.language(
+                inputs_embeds=embeds, attention_mask=spliced.attention_mask, use_cache=known > 0, **cache
+            ).logits
+        finally:
+            hook.remove()
+        if logits.ndim == 3:  # (B, L-P, vocabulary), of an architecture whose head is not called so
+            logits = logits[:, :-1][chosen]
+        return logits.float()
 
     @torch.no_grad()
     def _before_picture(self, batch: int) -> dict[str, Cache]:
         """Keys and values of the words before the picture, as an argument for the language model, for ``batch`` rows
         alike. Empty where there is nothing to keep, or the architecture keeps something else than keys and values."""
         weight = self.language.get_input_embeddings().weight
-        place = weight.device, weight.dtype  # a model that is moved or cast has other keys and values
-        if self.constant and (self._known is None or self._known[:2] != place):
+        changes = [(id(parameter), parameter._version) for parameter in self.language.parameters()]
+        state = weight.device, weight.dtype, changes  # moved, cast, or with other weights, it has other keys and values
+        if self.constant and (self._known is None or self._known[:3] != state):
             words = torch.tensor([self.before], device=weight.device)
             cache = cache_of(self.language.base_model(input_ids=words, use_cache=True))
             kinds = {type(layer).__name__ for layer in getattr(cache, "layers", ())}
             self.constant = isinstance(cache, DynamicCache) and kinds <= _KEYS_AND_VALUES
-            self._known = *place, cache
+            self._known = *state, cache
         if not self.constant:
             return {}
-        cache = copy.deepcopy(self._known[2])
+        cache = copy.deepcopy(self._known[3])
         cache.batch_repeat_interleave(batch)
         return cache_argument(self.language.base_model, cache)
-
-    @torch.no_grad()
-    def _head_is_plain(self) -> bool:
-        """Whether the logits are the output embeddings of the last hidden state and nothing more, found by reading a
-        token. Then they are computed at the places that count alone; Gemma 2, Granite and Cohere scale them."""
-        if self._plain is None:
-            seen: dict[str, Any] = {}
-            body, head = self.language.base_model, self.language.get_output_embeddings()
-            hooks = [
-                body.register_forward_hook(lambda _, inputs, output: seen.update(hidden=output[0])),
-                head.register_forward_hook(lambda _, inputs, output: seen.update(given=inputs[0], output=output)),
-            ]
-            try:
-                word = self.language.get_input_embeddings()(torch.zeros(1, 1, dtype=torch.long, device=_device(head)))
-                logits = self.language(inputs_embeds=word, use_cache=False).logits
-            finally:
-                for hook in hooks:
-                    hook.remove()
-            self._plain = "given" in seen and "hidden" in seen and _same(seen["given"], seen["hidden"])
-            self._plain = self._plain and _same(logits, seen["output"])
-        return self._plain
 
 
 def check_length(language: nn.Module, length: int) -> None:
@@ -113,11 +91,3 @@ def check_length(language: nn.Module, length: int) -> None:
             f"prompt, visual tokens and report: found {length} tokens, but {type(language).__name__} reads at most "
             f"{limit}. Shorten the prompt, set visual_token_pool, or lower max_report_tokens or max_new_tokens."
         )
-
-
-def _device(module: nn.Module) -> torch.device:
-    return next(module.parameters()).device
-
-
-def _same(one: Tensor, other: Tensor) -> bool:
-    return one.shape == other.shape and torch.equal(one.float(), other.float())

@@ -1,4 +1,3 @@
-# ruff: noqa: F722
 """The loss of a batch's report tokens, each weighing the same or as it is told to."""
 
 from __future__ import annotations

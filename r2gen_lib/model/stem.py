@@ -1,4 +1,3 @@
-# ruff: noqa: F722
 """A small pretrained convolutional network's first stages in front of a Swin, for small things and little data."""
 
 from __future__ import annotations

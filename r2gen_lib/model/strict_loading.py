@@ -9,7 +9,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from r2gen_lib.errors import CheckpointError
+from r2gen_lib.errors import CheckpointError, shown
+
+_REST = ", ... ({all} in all)"  # of a long list
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -50,10 +52,4 @@ def require_fit(source: str, *, missing: Collection[str], unknown: Collection[st
 
 def listed(found: Mapping[str, Collection[str]]) -> str:
     """What is wrong with which tensors, such as ``missing: a, b; unknown: c``; empty if nothing is."""
-    return "; ".join(f"{what}: {shown(sorted(names))}" for what, names in found.items() if names)
-
-
-def shown(names: list[str], limit: int = 40) -> str:
-    """The first of many names, and how many there are."""
-    more = f", ... ({len(names)} in all)" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more
+    return "; ".join(f"{what}: {shown(sorted(names), 40, _REST)}" for what, names in found.items() if names)

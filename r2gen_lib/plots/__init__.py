@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from r2gen_lib.metrics.names import score_name
+from r2gen_lib.plots.style import BLUE, GREEN, GREY, RED, REMARK, STYLE, VIOLET
 from r2gen_lib.plots.system import system_drawing
 
 __all__ = [
@@ -21,18 +22,6 @@ __all__ = [
     "token_words",
 ]
 
-#: matplotlib settings that ``notebook.setup`` applies.
-STYLE = {
-    "figure.dpi": 90,
-    "savefig.dpi": 90,
-    "font.size": 10,
-    "axes.titlesize": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "image.cmap": "gray",
-    "legend.frameon": False,
-}
-_MODEL, _GHOST = "#c8553d", "#8d99a6"
 _CURVES = {
     "train_loss": "training batches",
     "held_out_loss": "held-out studies",
@@ -54,7 +43,7 @@ def loss_curve(
     """
     columns = columns or {column: words for column, words in _CURVES.items() if column in history}
     figure, ax = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
-    colours = (_GHOST, _MODEL, "#2a6f97", "#5a9367", "#7b5ea7")
+    colours = (GREY, RED, BLUE, GREEN, VIOLET)
     for (column, words), colour in zip(columns.items(), colours, strict=False):
         curve = history[["step", column]].dropna()
         if len(curve) > 3 * smooth:  # one value a step: noisy
@@ -84,17 +73,17 @@ def score_bars(scores: pd.DataFrame, metrics: Sequence[str] | None = None, title
     figure, ax = plt.subplots(figsize=(max(5.0, 1.35 * len(metrics)), 3.6), layout="constrained")
     width, x = 0.84 / len(scores), np.arange(len(metrics))
     for i, (name, row) in enumerate(scores[metrics].iterrows()):
-        look = {"color": _MODEL}
+        look = {"color": RED}
         if i:
-            look = {"facecolor": "none", "edgecolor": _GHOST, "linestyle": ("--", ":", "-.", "-")[(i - 1) % 4]}
+            look = {"facecolor": "none", "edgecolor": GREY, "linestyle": ("--", ":", "-.", "-")[(i - 1) % 4]}
         left, values = x + (i - (len(scores) - 1) / 2) * width, row.to_numpy(float)
         bars = ax.bar(left, values, 0.9 * width, label=name, **look)
         if all(f"{metric} {end}" in scores for metric in metrics for end in ("low", "high")):
             low, high = ([scores.loc[name, f"{m} {end}"] for m in metrics] for end in ("low", "high"))
             reach = np.clip([values - low, np.subtract(high, values)], 0, None)  # a bootstrap may miss its own score
-            ax.errorbar(left, values, reach, fmt="none", ecolor="#52606d", elinewidth=1, capsize=2)
+            ax.errorbar(left, values, reach, fmt="none", ecolor=REMARK, elinewidth=1, capsize=2)
         else:
-            ax.bar_label(bars, fmt="%.2f", fontsize=7, color="#52606d" if i else _MODEL, padding=1)
+            ax.bar_label(bars, fmt="%.2f", fontsize=7, color=REMARK if i else RED, padding=1)
     ax.set_xticks(x, [score_name(m) for m in metrics])
     ax.set(ylabel="score")
     ax.margins(y=0.12)

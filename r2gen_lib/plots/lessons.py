@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator
 
 from r2gen_lib.data.reports import SECTIONS
+from r2gen_lib.plots.overlay import lay_over
+from r2gen_lib.plots.style import COLOURS, EDGE, FROZEN, GREEN, GRID, LINE, RED, TRAINED
 
 if TYPE_CHECKING:
     from IPython.display import Markdown
@@ -25,13 +26,12 @@ if TYPE_CHECKING:
 
 #: What stands at a position of the spliced prompt, and its colour.
 KINDS = {
-    "prompt": "#cfe3f2",
-    "picture": "#f6c9a8",
+    "prompt": FROZEN,
+    "picture": TRAINED,
     "report": "#b9d8b0",
-    "end": "#5a9367",
+    "end": GREEN,
     "padding": "#f2f2f2",
 }
-COLOURS = ("#2a6f97", "#c8553d", "#5a9367", "#7b5ea7", "#8d99a6")
 
 
 def show(figure: Figure, alt: str = "", dpi: int = 80) -> None:
@@ -142,15 +142,6 @@ def picture_grid(
     return figure
 
 
-def lay_over(ax: Axes, mask: np.ndarray, shape: tuple[int, ...], smooth: bool = True) -> None:
-    """Lay a coarse grid over a picture of ``shape`` in red, the strongest value the most opaque."""
-    strength = np.asarray(mask, dtype=float) / np.max(mask)
-    extent = (-0.5, shape[1] - 0.5, shape[0] - 0.5, -0.5)
-    red = np.zeros((*strength.shape, 4))
-    red[..., 0], red[..., 3] = 1.0, 0.6 * np.clip(strength, 0, 1)
-    ax.imshow(red, extent=extent, interpolation="bilinear" if smooth else "nearest")
-
-
 def report_anatomy(study: Study, target: str = "findings") -> Figure:
     """A report's sections and codes one below the other; the section ``target`` is green."""
     parts = [(name, study.sections.get(name, "").strip() or "(empty)") for name in SECTIONS]
@@ -179,7 +170,7 @@ def parameter_squares(counts: Mapping[str, int], trained: Sequence[str]) -> Figu
     left = 0.0
     for name, side in sides.items():
         colour = KINDS["picture"] if name in trained else KINDS["prompt"]
-        ax.add_patch(Rectangle((left, 0), side, side, facecolor=colour, edgecolor="#555555", linewidth=0.8))
+        ax.add_patch(Rectangle((left, 0), side, side, facecolor=colour, edgecolor=EDGE, linewidth=0.8))
         label = f"{name}\n{counts[name] / 1e6:.2f} million\n{'trained' if name in trained else 'frozen'}"
         ax.text(left + side / 2, -0.04 * gap, label, ha="center", va="top", fontsize=9)
         left += max(side, 1.6 * gap) + gap
@@ -195,8 +186,8 @@ def patch_grids(picture: np.ndarray, sides: Sequence[int], title: str = "") -> F
         ax.imshow(picture, cmap="gray")
         for k in range(1, side):
             edge = k * picture.shape[0] / side - 0.5
-            ax.axhline(edge, color="#f2b84b", linewidth=0.5, alpha=0.9)
-            ax.axvline(edge, color="#f2b84b", linewidth=0.5, alpha=0.9)
+            ax.axhline(edge, color=GRID, linewidth=0.5, alpha=0.9)
+            ax.axvline(edge, color=GRID, linewidth=0.5, alpha=0.9)
         ax.set_title(f"{side} x {side} = {side * side} tokens")
         ax.axis("off")
     figure.suptitle(title, fontsize=10)
@@ -260,8 +251,8 @@ def splice_strip(
     for row, ax in enumerate(axes.flat):
         for place in range(length):
             kind = _kind(place, labels[row, place], mask[row, place], (before, visual, after), end_id)
-            seen = "#444444" if mask[row, place] else "white"
-            learnt = "#c8553d" if labels[row, place] >= 0 else "white"
+            seen = LINE if mask[row, place] else "white"
+            learnt = RED if labels[row, place] >= 0 else "white"
             for level, colour in ((2, KINDS[kind]), (1, seen), (0, learnt)):
                 ax.add_patch(Rectangle((place, level), 1, 0.8, facecolor=colour, edgecolor="#999999", linewidth=0.3))
             if texts:

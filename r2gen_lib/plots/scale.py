@@ -9,14 +9,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-_PARTS = {"weights": "#cfe3f2", "state": "#f6c9a8", "working": "#2a6f97", "runtime": "#8d99a6"}
+from r2gen_lib.plots.style import BLUE, FROZEN, GREEN, GREY, INK, RED, TRAINED
+
+_PARTS = {"weights": FROZEN, "state": TRAINED, "working": BLUE, "runtime": GREY}
 _WORDS = {
     "weights": "weights (nearly all frozen)",
     "state": "gradients and AdamW's moments",
     "working": "activations, logits, keys and values",
     "runtime": "runtime",
 }
-_INK = "#333333"
 
 
 def memory_bars(table: pd.DataFrame, limits: Mapping[str, float], title: str = "") -> Figure:
@@ -39,7 +40,7 @@ def memory_bars(table: pd.DataFrame, limits: Mapping[str, float], title: str = "
     for place, total in zip(places, left, strict=True):
         ax.text(total, place, f" {total:.1f}", va="center", fontsize=8, bbox=paper, zorder=3)
     for name, gigabytes in limits.items():
-        ax.axvline(gigabytes, color=_INK, ls="--", lw=0.9)
+        ax.axvline(gigabytes, color=INK, ls="--", lw=0.9)
         ax.text(gigabytes, places[0] - 0.75, f"{name} ", ha="right", va="bottom", fontsize=8)
     ax.set_yticks(places, [f"{mode}, {setting}" for mode, setting in table.index], fontsize=8)
     ax.set_ylim(places[-1] + 0.7, places[0] - 1.7)
@@ -58,7 +59,7 @@ def hour_bars(table: pd.DataFrame, title: str = "") -> Figure:
         title: over the figure.
     """
     figure, ax = plt.subplots(figsize=(8.4, 0.9 + 0.5 * len(table)), layout="constrained")
-    height, colours = 0.8 / table.shape[1], ("#2a6f97", "#c8553d", "#5a9367")
+    height, colours = 0.8 / table.shape[1], (BLUE, RED, GREEN)
     smallest = np.nanmin(table.to_numpy(dtype=float))
     for i, column in enumerate(table):
         places = np.arange(len(table)) + (i - (table.shape[1] - 1) / 2) * height

@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-_FROZEN, _TRAINED, _DATA = "#cfe3f2", "#f6c9a8", "#ececec"
-_LINE, _DIM = "#444444", 0.4
+from r2gen_lib.plots.style import DATA, EDGE, FROZEN, LINE, RED, TRAINED
+
+_DIM = 0.4
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,11 @@ class _Part:
 def _parts(vision: str, language: str, tokens: int) -> tuple[_Part, ...]:
     mapper = f"Linear, LayerNorm:\n{tokens} visual tokens"
     return (
-        _Part("data", 1, 15, "study", "radiograph", _DATA),
-        _Part("vision", 23, 17, "vision encoder", f"{vision}\n\nfrozen, or with LoRA,\nor trained", _FROZEN),
-        _Part("alignment", 47, 17, "visual mapper", f"{mapper}\n\ntrained", _TRAINED),
-        _Part("language", 71, 17, "language model", f"{language}\n\nfrozen", _FROZEN),
-        _Part("evaluation", 95, 15, "report", "scored beside\nits controls", _DATA),
+        _Part("data", 1, 15, "study", "radiograph", DATA),
+        _Part("vision", 23, 17, "vision encoder", f"{vision}\n\nfrozen, or with LoRA,\nor trained", FROZEN),
+        _Part("alignment", 47, 17, "visual mapper", f"{mapper}\n\ntrained", TRAINED),
+        _Part("language", 71, 17, "language model", f"{language}\n\nfrozen", FROZEN),
+        _Part("evaluation", 95, 15, "report", "scored beside\nits controls", DATA),
     )
 
 
@@ -69,7 +70,7 @@ def system_drawing(
     for a, b, label in zip(parts, parts[1:], ("pixels", "features", "as words", "words"), strict=False):
         start = a.left + a.width
         _arrow(ax, (start, 16), (b.left, 16))
-        ax.text((start + b.left) / 2, 17.5, label, ha="center", va="bottom", fontsize=9, color=_LINE)
+        ax.text((start + b.left) / 2, 17.5, label, ha="center", va="bottom", fontsize=9, color=LINE)
     _prompt(ax, parts[3], lit=highlight in (None, "language", "alignment"))
     if picture is not None:
         inset = ax.inset_axes((1.7, 9, 13.6, 14.2), transform=ax.transData)
@@ -84,7 +85,7 @@ def _box(ax: Axes, part: _Part, lit: bool, thick: bool) -> None:
     ax.add_patch(
         FancyBboxPatch(
             (part.left, bottom), part.width, height, boxstyle="round,pad=0,rounding_size=1.2",
-            facecolor=part.colour, edgecolor="#c8553d" if thick else "#555555",
+            facecolor=part.colour, edgecolor=RED if thick else EDGE,
             linewidth=2.6 if thick else 1, alpha=alpha,
         )
     )  # fmt: skip
@@ -107,4 +108,4 @@ def _prompt(ax: Axes, language: _Part, lit: bool) -> None:
 
 
 def _arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
-    ax.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=11, color=_LINE, linewidth=1.2))
+    ax.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=11, color=LINE, linewidth=1.2))

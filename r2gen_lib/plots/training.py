@@ -15,10 +15,9 @@ from matplotlib.patches import Patch, Rectangle
 from r2gen_lib.errors import DataError
 from r2gen_lib.metrics.names import score_name
 from r2gen_lib.plots.lessons import KINDS
+from r2gen_lib.plots.style import BLUE, FROZEN, GREEN, GREY, INK, RED, REMARK, TRAINED
 
-_FROZEN, _TRAINED = "#cfe3f2", "#f6c9a8"  # as in the drawing of the system
-_MARK, _GHOST, _INK, _BLUE = "#c8553d", "#8d99a6", "#333333", "#2a6f97"
-_MODES = ("#8d99a6", "#2a6f97", "#c8553d", "#5a9367")
+_MODES = (GREY, BLUE, RED, GREEN)
 
 
 def token_strip(
@@ -46,12 +45,12 @@ def token_strip(
         ax.text(left + width / 2, -2.4 * line + 0.75, token, ha="center", va="center", fontsize=8, family="monospace",
                 parse_math=False)  # fmt: skip
         if counted:
-            ax.plot(left + width / 2, -2.4 * line - 0.35, "o", color=_MARK, markersize=4)
+            ax.plot(left + width / 2, -2.4 * line - 0.35, "o", color=RED, markersize=4)
     ax.set(xlim=(-0.5, letters + 2), ylim=(-2.4 * line - 0.9, 1.8))
     ax.axis("off")
     used = [kind for kind in KINDS if kind in kinds]
     handles = [Patch(facecolor=KINDS[kind], edgecolor="#777777", label=kind) for kind in used]
-    handles.append(plt.Line2D([], [], color=_MARK, marker="o", linestyle="", label="its prediction counts in the loss"))
+    handles.append(plt.Line2D([], [], color=RED, marker="o", linestyle="", label="its prediction counts in the loss"))
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), title=title or None, fontsize=9)
     return figure
 
@@ -67,7 +66,7 @@ def token_losses(tokens: Sequence[str], losses: Mapping[str, Sequence[float]], t
     figure, ax = plt.subplots(figsize=(10.5, 3.2), layout="constrained")
     x, width = np.arange(len(tokens)), 0.84 / len(losses)
     for i, (name, values) in enumerate(losses.items()):
-        colour = (_GHOST, _MARK, _BLUE)[i % 3]
+        colour = (GREY, RED, BLUE)[i % 3]
         ax.bar(x + (i - (len(losses) - 1) / 2) * width, values, width, label=name, color=colour)
     ax.set_xticks(x, list(tokens), rotation=90, fontsize=8, family="monospace", parse_math=False)
     ax.set(ylabel="loss (nats)")
@@ -96,7 +95,7 @@ def recipe_curves(sweep: pd.DataFrame, rows: Mapping[str, str], title: str = "")
         colour, marker = _MODES[i % len(_MODES)], "os^D"[i % 4]
         ax.plot(curve["studies"], curve["held_out_loss"], color=colour, marker=marker, label=words)
         ax.plot(curve["studies"], curve["shuffled_loss"], color=colour, linestyle="--", linewidth=1, alpha=0.7)
-    ax.plot([], [], color=_INK, linestyle="--", linewidth=1, label="the same with shuffled pictures")
+    ax.plot([], [], color=INK, linestyle="--", linewidth=1, label="the same with shuffled pictures")
     ax.set(xlabel="studies seen", ylabel="held-out loss (nats a token)")
     ax.set_title(title, loc="left")
     ax.grid(alpha=0.3)
@@ -120,11 +119,11 @@ def low_rank_drawing(rows: int, columns: int, rank: int) -> Figure:
     """``W + B A`` with every rectangle's sides to one scale: what is frozen, and the two thin ones that train."""
     figure, ax = plt.subplots(figsize=(9.6, 4.6), layout="constrained")
     gap, height = 0.42 * rows, rows
-    parts = [("W", 0.0, columns, rows, _FROZEN), ("B", columns + gap, rank, rows, _TRAINED)]
-    parts.append(("A", columns + 1.6 * gap + rank, columns, rank, _TRAINED))
+    parts = [("W", 0.0, columns, rows, FROZEN), ("B", columns + gap, rank, rows, TRAINED)]
+    parts.append(("A", columns + 1.6 * gap + rank, columns, rank, TRAINED))
     for name, left, wide, high, colour in parts:
         bottom = (height - high) / 2
-        ax.add_patch(Rectangle((left, bottom), wide, high, facecolor=colour, edgecolor=_INK, lw=1))
+        ax.add_patch(Rectangle((left, bottom), wide, high, facecolor=colour, edgecolor=INK, lw=1))
         state = "frozen" if name == "W" else "trained"
         words = f"{name}: {high:,} x {wide:,}\n{high * wide:,} numbers,\n{state}"
         ax.text(left + wide / 2, bottom - 0.03 * height, words, ha="center", va="top", fontsize=10)
@@ -171,8 +170,8 @@ def singular_values(spectra: Mapping[str, Sequence[float]], rank: int | None = N
         values = np.asarray(values, dtype=float)
         ax.semilogy(np.arange(1, len(values) + 1), np.maximum(values / values.max(), floor), color=colour, label=name)
     if rank is not None:
-        ax.axvline(rank + 0.5, color=_GHOST, linestyle=":")
-        ax.text(rank + 6, floor**0.5, f"LoRA's rank, {rank}, ends here", color="#52606d", fontsize=9)
+        ax.axvline(rank + 0.5, color=GREY, linestyle=":")
+        ax.text(rank + 6, floor**0.5, f"LoRA's rank, {rank}, ends here", color=REMARK, fontsize=9)
     ax.set(xlabel="number of the singular value", ylabel="relative to the largest")
     ax.legend(loc="center right")
     return figure
@@ -214,7 +213,7 @@ def _write(ax: Axes, rows: Sequence[tuple[str, list[str]]], height: float) -> No
     ax.axis("off")
     line, top = 0.205 / height, 0.98
     for i, (name, lines) in enumerate(rows):
-        ax.text(0, top, name, color=(_BLUE, _MARK, "#5a9367")[i % 3], fontsize=9, weight="bold", va="top",
+        ax.text(0, top, name, color=(BLUE, RED, GREEN)[i % 3], fontsize=9, weight="bold", va="top",
                 transform=ax.transAxes)  # fmt: skip
         ax.text(0, top - line, "\n".join(lines), fontsize=9, va="top", linespacing=1.25, parse_math=False,
                 transform=ax.transAxes)  # fmt: skip
@@ -225,11 +224,11 @@ def interval_plot(rows: Mapping[str, tuple[float, float, float]], label: str = "
     """Point and interval for each row: name -> (value, low, high); a dotted line at 0 where it is in sight."""
     figure, ax = plt.subplots(figsize=(6.8, 0.9 + 0.45 * len(rows)), layout="constrained")
     for i, (value, low, high) in enumerate(rows.values()):
-        ax.plot([low, high], [i, i], color=_GHOST, linewidth=3, solid_capstyle="butt")
-        ax.plot(value, i, "o", color=_MARK)
+        ax.plot([low, high], [i, i], color=GREY, linewidth=3, solid_capstyle="butt")
+        ax.plot(value, i, "o", color=RED)
         ax.text(value, i - 0.16, f"{value:.3f} [{low:.3f}, {high:.3f}]", ha="center", va="bottom", fontsize=8)
     if min(low for _, low, _ in rows.values()) < 0.02:
-        ax.axvline(0, color=_INK, linestyle=":", linewidth=1)
+        ax.axvline(0, color=INK, linestyle=":", linewidth=1)
     ax.set_yticks(range(len(rows)), list(rows))
     ax.set(xlabel=label, title=title, ylim=(len(rows) - 0.5, -0.75))
     ax.margins(x=0.12)
@@ -246,9 +245,9 @@ def habit_shifts(table: pd.DataFrame, title: str = "") -> Figure:
     start = table["score"].iloc[0]
     shifts = 100 * table["moved by"].iloc[1:] / start.where(start > 0)  # (habits, scores); a score of 0 has no percent
     figure, ax = plt.subplots(figsize=(8.4, 1.2 + 0.42 * len(start)), layout="constrained")
-    for (habit, row), marker, colour in zip(shifts.iterrows(), "osD^", (*_MODES[1:], _INK), strict=False):
+    for (habit, row), marker, colour in zip(shifts.iterrows(), "osD^", (*_MODES[1:], INK), strict=False):
         ax.plot(row, range(len(row)), marker, color=colour, label=habit, markersize=7, alpha=0.85)
-    ax.axvline(0, color=_INK, linestyle=":", linewidth=1)
+    ax.axvline(0, color=INK, linestyle=":", linewidth=1)
     ax.set_yticks(range(len(start)), [score_name(name) for name in start.index])
     ax.invert_yaxis()
     ax.grid(axis="x", alpha=0.3)

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from r2gen_lib.config.serialization import preset_from_dict, preset_to_dict
-from r2gen_lib.errors import CheckpointError, R2GenError
+from r2gen_lib.errors import CheckpointError, R2GenError, short
 from r2gen_lib.model.checkpoint import folder_writer
 from r2gen_lib.model.r2gengpt import R2GenGPT
 from r2gen_lib.model.strict_loading import load_strictly, read_tensors
@@ -74,8 +74,8 @@ def load_state(
     for field in run | found:
         if found.get(field) != run.get(field):
             raise CheckpointError(
-                f"{folder}: a run with another {field}: found {_short(found.get(field))}, this one has "
-                f"{_short(run.get(field))}. {_ADVICE}"
+                f"{folder}: a run with another {field}: found {short(found.get(field), 300)}, this one has "
+                f"{short(run.get(field), 300)}. {_ADVICE}"
             )
     tensors = read_tensors(folder / TENSORS)
     parameters = model.trainable_parameters()
@@ -103,8 +103,3 @@ def _random_name(device: str, index: int) -> str:
 
 
 _ADVICE = "Give another out_dir, or resume=False to start anew there."
-
-
-def _short(value: Any, limit: int = 300) -> str:
-    text = repr(value)
-    return text if len(text) <= limit else text[:limit] + "..."

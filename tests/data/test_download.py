@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import re
+import sys
 import tarfile
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -251,6 +253,24 @@ def test_an_archive_that_reaches_outside_is_refused_as_a_whole(tmp_path, name, c
         extract_archive(folder / "x.tgz", folder / "x", progress=False)
     assert "Nothing was unpacked" in str(caught.value)
     assert left_in(folder) == ["x.tgz"] and left_in(tmp_path) == ["here"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX modes")
+@pytest.mark.parametrize("umask", [0o022, 0o077], ids=["022", "077"])
+def test_who_may_read_what_was_unpacked_is_for_the_umask_to_say(tmp_path, umask):
+    with tarfile.open(tmp_path / "x.tgz", "w:gz") as tar:
+        for name, mode in (("open/a.png", 0o666), ("closed/b.png", 0o600)):
+            member = tarfile.TarInfo(name)
+            member.mode = mode
+            tar.addfile(member, io.BytesIO(b""))
+    earlier = os.umask(umask)
+    try:
+        folder = extract_archive(tmp_path / "x.tgz", tmp_path / "x", progress=False)
+    finally:
+        os.umask(earlier)
+    modes = {path.relative_to(tmp_path).as_posix(): path.stat().st_mode & 0o777 for path in folder.rglob("*")}
+    assert folder.stat().st_mode & 0o777 == modes["x/open"] == modes["x/closed"] == 0o777 & ~umask
+    assert modes["x/open/a.png"] == modes["x/closed/b.png"] == 0o666 & ~umask
 
 
 def test_a_damaged_archive_leaves_nothing_behind(tmp_path):

@@ -107,9 +107,10 @@ def _other_reference(table):
         (shutil.rmtree, "no scores.json in it"),
         (lambda f: (f / "scores.json").write_text("{"), "not what `r2gen evaluate` writes"),
         (lambda f: (f / "scores.json").write_text("[]"), "not what `r2gen evaluate` writes"),
-        (lambda f: (f / "reports.csv").write_text(""), "cannot be read as a table"),
-        (lambda f: _edit(f, lambda t: t.drop(columns="generated")), "no column generated"),
-        (lambda f: _edit(f, lambda t: pd.concat([t, t])), "found a study twice"),
+        (lambda f: (f / "reports.csv").write_text(""), "cannot be read as a CSV file .*restore the file"),
+        (lambda f: _edit(f, lambda t: t.drop(columns="generated")), "one of generated or report. Evaluate again"),
+        (lambda f: _edit(f, lambda t: pd.concat([t, t])), "column id: found .* twice, expected one row a study"),
+        (lambda f: _edit(f, lambda t: t.drop(columns="reference")), "found columns id, .*expected one of reference"),
     ],
 )
 def test_what_cannot_be_compared_is_one_clear_error(runs, tmp_path, capsys, spoil, message):

@@ -8,7 +8,8 @@ from labelled_texts import cases, real_sentences
 from r2gen_lib.errors import DataError
 from r2gen_lib.findings.report_labeler import State, label_reports, located_labels, sentence_labels
 from r2gen_lib.findings.report_phrases import OBSERVATIONS
-from r2gen_lib.findings.report_statements import sentence_spans, statements
+from r2gen_lib.findings.report_statements import statements
+from r2gen_lib.findings.sentence_spans import sentence_spans
 
 P, U, A = State.PRESENT, State.UNCERTAIN, State.ABSENT
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from dataclasses import replace
 
 import pytest
@@ -127,11 +129,19 @@ def test_preset_survives_json(tmp_path):
         checkpoint.saved_preset(folder)
 
 
-def test_a_checkpoint_can_be_read_by_others_too(tmp_path):
-    with checkpoint.folder_writer(tmp_path / "saved", "config.json") as folder:
-        (folder / "config.json").write_text("{}")
-        (folder / "config.json").chmod(0o600)
-    assert (tmp_path / "saved" / "config.json").stat().st_mode & 0o044 == 0o044
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX modes")
+@pytest.mark.parametrize(("umask", "folder_mode", "file_mode"), [(0o022, 0o755, 0o644), (0o077, 0o700, 0o600)])
+def test_who_may_read_a_checkpoint_is_for_the_umask_to_say(tmp_path, umask, folder_mode, file_mode):
+    earlier = os.umask(umask)
+    try:
+        folder = trained().save_trainable(tmp_path / "saved")
+    finally:
+        os.umask(earlier)
+    assert folder.stat().st_mode & 0o777 == folder_mode
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {file_mode}
+    folder.chmod(0o750)
+    trained().save_trainable(folder)  # saved again: a folder that was opened to a group, or closed, stays so
+    assert folder.stat().st_mode & 0o777 == 0o750
 
 
 def test_delta_starts_from_the_mapper_of_a_shallow_checkpoint(tmp_path):

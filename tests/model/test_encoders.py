@@ -118,3 +118,19 @@ def test_arguments_that_a_model_does_not_take():
         VisionEncoder(VisionConfig("resnet18", 32, dict(colour="grey")))
     with pytest.raises(R2GenError, match="Give both the same number"):
         VisionEncoder(replace(TINY.vision, model_kwargs={"img_size": 64}))
+
+
+@pytest.mark.parametrize(
+    ("name", "left_out"),
+    [
+        ("convnext_atto", "img_size"),
+        ("mambaout_femto", "img_size"),  # timm does not say of which class it is
+        ("deit_tiny_distilled_patch16_224", 'global_pool=""'),
+        ("vit_tiny_patch16_224", None),
+    ],
+)
+def test_which_of_our_arguments_a_model_has_no_use_for_is_said(name, left_out, caplog):
+    caplog.set_level("INFO", logger="r2gen_lib")
+    arguments, size = next((arguments, size) for model, arguments, size, *_ in FAMILIES.values() if model == name)
+    VisionEncoder(VisionConfig(name, size, arguments))
+    assert [f"made without {left_out}" in said for said in caplog.messages] == ([True] if left_out else [])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import gguf
@@ -66,6 +68,20 @@ def test_a_gguf_file_by_its_path(empty_cache, tmp_path, capsys):
     moved = shutil.move(path, tmp_path / "tiny.GGUF")  # what is cached belongs to the contents
     assert load_language(LanguageConfig(str(moved), "float32")).identity == language.identity
     assert "Converting" not in capsys.readouterr().out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX modes")
+@pytest.mark.parametrize("umask", [0o022, 0o077], ids=["022", "077"])
+def test_who_may_read_the_conversion_is_for_the_umask_to_say(umask, empty_cache, tmp_path):
+    path, _ = write_gguf(tmp_path)
+    earlier = os.umask(umask)
+    try:
+        load_language(LanguageConfig(str(path), "float32"))
+    finally:
+        os.umask(earlier)
+    (weights,) = empty_cache.rglob("model.safetensors")
+    assert weights.parent.stat().st_mode & 0o777 == 0o777 & ~umask
+    assert {file.stat().st_mode & 0o777 for file in weights.parent.iterdir()} == {0o666 & ~umask}
 
 
 def test_the_assets_file_by_its_path_is_the_asset():

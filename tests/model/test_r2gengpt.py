@@ -51,6 +51,21 @@ def test_they_are_worked_out_again_for_a_model_that_was_cast():
         assert model(tiny_pixels(), TEXTS).loss == single
 
 
+@pytest.mark.parametrize("assign", [False, True])
+def test_they_are_worked_out_again_for_a_model_with_other_weights(assign):
+    model, other = tiny_model(), tiny_model()
+    with torch.no_grad():
+        first = model(tiny_pixels(), TEXTS).loss
+        for parameter in other.language.parameters():
+            parameter.add_(0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0)))
+        expected = other(tiny_pixels(), TEXTS).loss
+        model.language.load_state_dict(other.language.state_dict(), assign=assign)
+        if assign:
+            model.embed = model.language.get_input_embeddings()
+        found = model(tiny_pixels(), TEXTS).loss
+    assert found == expected and found != first
+
+
 def test_features_stand_for_pictures():
     model, pixels = tiny_model(), tiny_pixels(views=2)
     features = model.encode(pixels)

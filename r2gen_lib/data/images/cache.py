@@ -1,21 +1,18 @@
-"""Pictures decoded and made square once: later epochs read uint8 from one memory-mapped file.
+"""Pictures decoded and made square once: later epochs read uint8 from a small file a picture.
 
-A folder for each preprocessing holds ``pixels.u8``, to which squares are appended, and ``index.sqlite``, which says
-where each one begins. An entry is found by its file's content (SHA-256), or, so that the file need not be read again,
-by its path, size and times. Entries have a checksum: a damaged one is made again, and so is one whose file changed.
-SQLite's write lock lets one process append at a time, so workers and runs may share a cache.
+A folder for each preprocessing holds a file for each content (by its SHA-256). So that a picture file need not be read
+again, the same is found by its path, size and times as well: a second name of one file, where the disk can do that. A
+file ends with its pixels' checksum: one that is damaged is made again, and so is one whose picture file changed. Files
+appear whole, so workers and runs may share a cache.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
-import sqlite3
-import threading
 import time
 import zlib
-from collections.abc import Sequence
-from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +20,11 @@ import numpy as np
 from r2gen_lib.data.images.decode import decode_grey, read_picture_file
 from r2gen_lib.data.images.preprocess import check_fit, to_square
 from r2gen_lib.errors import CacheError
-from r2gen_lib.files import cache_dir
+from r2gen_lib.files import atomic_write, cache_dir
 
-_VERSION = 2  # raise it when decoding or resizing gives other values
-_TABLE = (
-    "CREATE TABLE IF NOT EXISTS pictures "
-    "(key BLOB PRIMARY KEY, start INTEGER NOT NULL, crc INTEGER NOT NULL) WITHOUT ROWID"
-)
+_LOG = logging.getLogger("r2gen_lib")
+_VERSION = 3  # raise it when decoding, resizing or the files' format change
+_CRC = 4  # bytes of the checksum
 _SETTLED_S = 2.0  # a file younger than this may change again without its time changing (FAT counts in 2 s)
 
 
@@ -49,16 +44,16 @@ class PictureCache:
     """
 
     def __init__(self, image_size: int = 224, fit: str = "pad", folder: str | Path | None = None) -> None:
-        self._connections: dict[tuple[int, int], sqlite3.Connection] = {}
         check_fit(fit)
         self.image_size, self.fit = image_size, fit
-        name = f"v{_VERSION}_{fit}_{image_size}"
-        self.folder = cache_dir("pictures", name) if folder is None else Path(folder) / name
+        parent = cache_dir("pictures") if folder is None else Path(folder)
+        self.folder = parent / f"v{_VERSION}_{fit}_{image_size}"
+        if not self.folder.exists():
+            self._tell_of_earlier(parent)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise self._unusable(error) from error
-        self._pixels, self._index = self.folder / "pixels.u8", self.folder / "index.sqlite"
 
     def load(self, path: str | Path) -> np.ndarray:
         """A picture file as ``to_square(load_grey(path), image_size, fit)`` gives it, uint8 ``(S, S)``.
@@ -68,87 +63,50 @@ class PictureCache:
             CacheError: the cache cannot be written.
         """
         stamp = _stamp(path)
-        if stamp and (found := self._find(stamp)):
-            return found[0]
-        content = read_picture_file(path)
-        key = hashlib.sha256(content).digest()
-        if found := self._find(key):
-            square, place = found
-            if stamp:
-                self._enter([stamp], square, place)  # the same picture under another name, or touched
+        if stamp and (square := self._read(stamp)) is not None:
             return square
-        square = to_square(decode_grey(content, path), self.image_size, self.fit)
-        self._enter([key, stamp] if stamp else [key], square)
+        content = read_picture_file(path)
+        key = hashlib.sha256(content).hexdigest()
+        square = self._read(key)
+        if square is None:
+            square = to_square(decode_grey(content, path), self.image_size, self.fit)
+            self._write(key, square)
+        if stamp:
+            self._write(stamp, square, same_as=key)
         return square
 
-    def _find(self, key: bytes) -> tuple[np.ndarray, int] | None:
-        """A square and where it begins; None if it isn't there or is damaged."""
+    def _file(self, key: str) -> Path:
+        return self.folder / key[:2] / key[2:]  # file systems are slow with a hundred thousand names in one folder
+
+    def _read(self, key: str) -> np.ndarray | None:
+        """A square; None if it isn't there or is damaged."""
         try:
-            rows = self._connection().execute("SELECT start, crc FROM pictures WHERE key = ?", (key,)).fetchall()
-        except sqlite3.OperationalError:  # no table yet, or locked for long
+            with open(self._file(key), "rb") as stream:
+                content = stream.read()
+        except OSError:
             return None
-        except sqlite3.DatabaseError:
-            self._start_anew()
+        pixels, checksum = content[:-_CRC], content[-_CRC:]
+        if len(pixels) != self.image_size**2 or zlib.crc32(pixels).to_bytes(_CRC, "little") != checksum:
             return None
-        for start, crc in rows:
-            content = self._read(start)
-            if zlib.crc32(content) == crc:
-                return np.frombuffer(content, np.uint8).reshape(self.image_size, self.image_size).copy(), start
-        return None
+        return np.frombuffer(pixels, np.uint8).reshape(self.image_size, self.image_size).copy()
 
-    def _read(self, start: int) -> bytes:
-        """The bytes of a square; of a file that is gone or too short, what there is of them."""
+    def _write(self, key: str, square: np.ndarray, same_as: str = "") -> None:
+        """Keep a square; ``same_as``: another key that it has, whose file gets this name too, to be kept once."""
         try:
-            with open(self._pixels, "rb") as pixels, mmap(pixels.fileno(), 0, access=ACCESS_READ) as mapped:
-                return mapped[start : start + self.image_size**2]
-        except (OSError, ValueError):  # mmap raises ValueError for an empty file
-            return b""
-
-    def _enter(self, keys: Sequence[bytes], square: np.ndarray, start: int | None = None) -> None:
-        """Note where a square is, for each of its keys; without ``start`` it is appended first."""
-        try:
-            with self._connection() as index:  # commits at the end, or takes all of it back
-                index.execute("BEGIN IMMEDIATE")
-                index.execute(_TABLE)
-                if start is None:
-                    with open(self._pixels, "ab") as pixels:
-                        start = pixels.tell()
-                        pixels.write(square.tobytes())
-                rows = [(key, start, zlib.crc32(square)) for key in keys]
-                index.executemany("INSERT OR REPLACE INTO pictures VALUES (?, ?, ?)", rows)
-        except (OSError, sqlite3.OperationalError) as error:
-            raise self._unusable(error) from error
-        except sqlite3.DatabaseError:
-            self._start_anew()
-
-    def _connection(self) -> sqlite3.Connection:
-        """The index, opened by this process and thread: SQLite's connections must not be carried over a fork."""
-        owner = os.getpid(), threading.get_ident()
-        if owner not in self._connections:
-            # autocommit: transactions are begun by hand
-            index = sqlite3.connect(self._index, timeout=60, isolation_level=None, check_same_thread=False)
-            index.execute("PRAGMA synchronous = OFF")  # what a power cut spoils is recognised and made again
-            self._connections[owner] = index
-        return self._connections[owner]
-
-    def _close(self) -> None:
-        for pid, thread in list(self._connections):
-            if pid == os.getpid():
-                self._connections.pop((pid, thread)).close()
-
-    __del__ = _close
-
-    def __getstate__(self) -> dict:
-        return vars(self) | {"_connections": {}}
-
-    def _start_anew(self) -> None:
-        """Remove a damaged index, and the pixels that nothing knows the places of any more."""
-        self._close()
-        try:
-            for path in (self._index, Path(f"{self._index}-journal"), self._pixels):
-                path.unlink(missing_ok=True)
+            with atomic_write(self._file(key)) as temporary:
+                if not (same_as and _linked(self._file(same_as), temporary)):
+                    temporary.write_bytes(square.tobytes() + zlib.crc32(square).to_bytes(_CRC, "little"))
         except OSError as error:
-            raise self._unusable(error) from error
+            if self._read(key) is None:  # else another process was first: Windows replaces no file while it is read
+                raise self._unusable(error) from error
+
+    def _tell_of_earlier(self, parent: Path) -> None:
+        """Say that pictures of an earlier format are decoded anew: once, as the new folder is there the next time."""
+        for earlier in sorted(parent.glob(f"v*_{self.fit}_{self.image_size}")):
+            _LOG.warning(
+                "picture cache: pictures are decoded once more, into %s; %s, of an earlier version, is not read any "
+                "more and may be removed.", self.folder, earlier,
+            )  # fmt: skip
 
     def _unusable(self, error: Exception) -> CacheError:
         return CacheError(
@@ -157,13 +115,23 @@ class PictureCache:
         )
 
 
-def _stamp(path: str | Path) -> bytes | None:
-    """A digest of a file's path, size and times, without reading it; None if it is missing or was just written."""
+def _linked(file: Path, name: Path) -> bool:
+    """Give a file a second name, in place of what is there; False where the disk cannot (FAT, some network disks)."""
+    try:
+        name.unlink()
+        os.link(file, name)
+    except OSError:
+        return False
+    return True
+
+
+def _stamp(path: str | Path) -> str:
+    """A digest of a file's path, size and times, without reading it; "" if it is missing or was just written."""
     try:
         status = os.stat(path)
     except OSError:
-        return None
+        return ""
     if time.time() - status.st_mtime < _SETTLED_S:
-        return None
+        return ""
     parts = (os.path.abspath(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-    return hashlib.sha256(repr(parts).encode()).digest()
+    return hashlib.sha256(repr(parts).encode()).hexdigest()

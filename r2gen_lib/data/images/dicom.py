@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from r2gen_lib.data.images.dicom_display import modality_values, pixel_shape, read_table, shades, tag, words
+from r2gen_lib.data.images.dicom_display import modality_values, pixel_shape, shades
+from r2gen_lib.data.images.dicom_elements import tag, words
+from r2gen_lib.data.images.dicom_tables import read_table
 from r2gen_lib.data.images.limits import check_size, quiet
 from r2gen_lib.errors import ImageError
 

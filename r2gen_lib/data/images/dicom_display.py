@@ -14,166 +14,18 @@ A table or window that would show a picture of different values in one shade is 
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from r2gen_lib.data.images.dicom_elements import items, numbers, sources, tag
+from r2gen_lib.data.images.dicom_tables import Table, read_table
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
-
-
-def tag(keyword: str) -> str:
-    """An element's number, as ``(0028,1051)``."""
-    from pydicom.datadict import tag_for_keyword
-
-    number = tag_for_keyword(keyword)
-    return f"({number >> 16:04X},{number & 0xFFFF:04X})"
-
-
-def items(dataset: Dataset, keyword: str, notes: list[str]) -> list[Dataset]:
-    """The items of a sequence; none where it is missing, empty or, which is noted, unreadable."""
-    try:
-        return list(dataset.get(keyword) or [])
-    except Exception as error:  # pydicom raises many kinds for damaged sequences
-        notes.append(f"{keyword} at {tag(keyword)} cannot be read ({type(error).__name__}): not used")
-        return []
-
-
-def sources(dataset: Dataset, macro: str, notes: list[str]) -> list[Dataset]:
-    """Where a display element may stand, the best place first: two functional groups' ``macro``, and the file."""
-    found = []
-    for groups in ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"):
-        for group in items(dataset, groups, notes)[:1]:  # the first frame is shown
-            found += items(group, macro, notes)[:1]
-    return [*found, dataset]
-
-
-def numbers(dataset: Dataset, keyword: str, notes: list[str]) -> list[float | None]:
-    """The numbers of an element, None for one that is empty or no number; none at all where it is missing or empty.
-
-    A decimal comma is read as a point, and noted. pydicom (3.0.2) raises ValueError for it, and for any other text.
-    """
-    element = dataset.get_item(keyword)
-    if element is None:
-        return []
-    value = element.value
-    if isinstance(value, bytes) and element.VR in ("FL", "FD", "US", "SS", "UL", "SL"):  # none of text, as it should be
-        value = dataset[keyword].value
-    if isinstance(value, bytes):
-        texts = value.decode("latin-1").split("\\")
-    elif value is None or isinstance(value, str | int | float):
-        texts = str("" if value is None else value).split("\\")
-    else:
-        texts = ["" if part is None else str(part) for part in value]
-    texts = [text.strip(" \0\t\r\n") for text in texts]
-    if not any(texts):
-        return []
-    if any(text.count(",") == 1 and "." not in text for text in texts):
-        texts = [text if "." in text else text.replace(",", ".", 1) for text in texts]
-        notes.append(f"decimal comma in {keyword} at {tag(keyword)}: read as a point")
-    parsed = [float(text) if _NUMBER.fullmatch(text) else math.nan for text in texts]
-    return [number if math.isfinite(number) else None for number in parsed]
-
-
-def words(dataset: Dataset, keyword: str) -> np.ndarray:
-    """An element's value as unsigned 16-bit words ``(N,)``, whatever VR it says it has: US, SS, OW, UN, none.
-
-    pydicom (3.0.2) gives numbers, bytes in the file's order, or for a UN of over 65,534 bytes bytes that it leaves
-    alone, which its ``apply_voi`` and ``apply_modality_lut`` then take for numbers.
-    """
-    element = dataset.get_item(keyword)
-    value = None if element is None else element.value
-    if value is None or isinstance(value, str):
-        return np.zeros(0, dtype=np.uint16)
-    if not isinstance(value, bytes):
-        return (np.atleast_1d(np.asarray(value, dtype=np.int64)) % (1 << 16)).astype(np.uint16)
-    value += b"\0" * (len(value) % 2)
-    little = np.frombuffer(value, dtype="<u2")
-    if getattr(element, "is_little_endian", True):
-        return little.astype(np.uint16)
-    big = np.frombuffer(value, dtype=">u2")
-    if element.VR != "UN":
-        return big.astype(np.uint16)
-    # UN is little-endian in any syntax (PS3.5, 6.2.2), but is also written in the file's order: tables are smooth
-    jumps = [int(np.abs(np.diff(order.astype(np.int64))).sum()) for order in (little, big)]
-    return (big if jumps[1] < jumps[0] else little).astype(np.uint16)
-
-
-class Table(NamedTuple):
-    """A lookup table: ``first`` is the value that ``entries`` ``(N,)`` begin with, ``bits`` what is declared."""
-
-    first: int
-    entries: np.ndarray
-    bits: int
-
-    def look_up(self, values: np.ndarray) -> np.ndarray:
-        """Values, rounded; those before and behind the table get its first and last entry."""
-        places = np.clip(np.rint(values), self.first, self.first + len(self.entries) - 1) - self.first
-        return self.entries[places.astype(np.int64)]
-
-
-def read_table(
-    item: Dataset, name: str, signed: bool, seen: tuple[float, float], notes: list[str], prefix: str = "LUT"
-) -> Table | None:
-    """A table from a Modality or VOI LUT Sequence's item, or a palette's; None, which is noted, if it cannot be used.
-
-    Own code, since pydicom's (3.0.2) wants entries of 8 or 16 bits for a Modality LUT, and in neither table unpacks two
-    entries of 8 bits from a word, reads a UN, or survives entries that need more bits than are declared.
-
-    Args:
-        item: holds LUT Descriptor and LUT Data.
-        name: what the table is called in notes.
-        signed: whether the values that go through it may be below zero. This decides what the descriptor's second
-            value means (PS3.3, C.11.1.1 and C.11.2.1.1), not the VR it was written with.
-        seen: the least and greatest of these values in the picture.
-        notes: gets a sentence for each fault.
-        prefix: what the two elements' keywords begin with.
-    """
-    described, listed = f"{prefix}Descriptor", f"{prefix}Data"
-    descriptor, data = words(item, described).tolist(), words(item, listed)
-    for part, keyword, enough in (("descriptor", described, len(descriptor) >= 3), ("table", listed, len(data) > 0)):
-        if not enough:
-            notes.append(f"{name} without a whole {part} at {tag(keyword)}: not used")
-            return None
-    count, first, bits = descriptor[0] or 1 << 16, descriptor[1], descriptor[2]
-    entries = data
-    if len(data) < count and (bits <= 8 or 0 <= 2 * len(data) - count <= 1):  # one byte an entry, the low byte first
-        entries = data.astype("<u2").view(np.uint8)
-        if bits > 8:
-            notes.append(f"{name} of {bits} bits at {tag(described)} has one byte an entry: read so")
-    length = f"{name} of {count:,} entries at {tag(described)} holds {len(entries):,}"
-    if len(entries) > count:
-        padding = not entries[count:].any()
-        if not padding or len(entries) > count + 1:
-            notes.append(f"{length}: {f'the first {count:,}' if padding else 'all'} are used")
-        entries = entries[:count] if padding else entries
-    first = _first_mapped(first, len(entries), f"{name} at {tag(described)}", signed, seen, notes)
-    if len(entries) < count:
-        used = seen[1] <= first + len(entries) - 1  # the values' own part is there
-        notes.append(f"{length}: {'' if used else 'not '}used")
-        if not used:
-            return None
-    return Table(first, entries.astype(np.int64), bits)
-
-
-def _first_mapped(first: int, length: int, name: str, signed: bool, seen: tuple[float, float], notes: list[str]) -> int:
-    """The descriptor's second value, 0..65535, as the signed or unsigned number that it means."""
-    if first < 1 << 15:
-        return first
-    readings = [first - (1 << 16), first] if signed else [first, first - (1 << 16)]
-    meets = [reading <= seen[1] and reading + length - 1 >= seen[0] for reading in readings]
-    if meets == [False, True]:
-        notes.append(
-            f"{name} begins at {readings[0]} by {tag('LUTDescriptor')}, past all values: read as {readings[1]}"
-        )
-        return readings[1]
-    return readings[0]
 
 
 def modality_values(

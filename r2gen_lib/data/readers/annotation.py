@@ -20,7 +20,7 @@ from r2gen_lib.data.readers.safe_paths import inside
 from r2gen_lib.data.reports import NO_VALUES
 from r2gen_lib.data.study import SPLITS, Picture, Study
 from r2gen_lib.data.views import VIEW_WORDS
-from r2gen_lib.errors import DataError
+from r2gen_lib.errors import DataError, shown
 
 _MIMIC_PATH = re.compile(r"(?:^|/)p\d\d/p(\d{8})/s\d{8}/")
 _MIMIC_GROUP = re.compile(r"p\d\d(?=/)")
@@ -112,7 +112,7 @@ def _read(path: Path) -> dict[str, list]:
         raise DataError(f"{path}: found {_kind(content)}, {expected}. Sort its entries into such lists by split.")
     lacking = [split for split in SPLITS if split not in content]
     if lacking:
-        found = ", ".join(map(quoted, list(content)[:10])) + (", ..." if len(content) > 10 else "") or "none"
+        found = shown([quoted(key) for key in content], 10) or "none"
         near = {split: difflib.get_close_matches(split, content, n=1) for split in lacking}
         hint = "".join(f" Is {quoted(key)} {split}?" for split, keys in near.items() for key in keys)
         raise DataError(
@@ -129,9 +129,8 @@ def _tell_of_others(path: Path, content: Mapping[str, Any]) -> None:
     """Log the lists that belong to no split: their studies are left out."""
     others = {key: len(entries) for key, entries in content.items() if key not in SPLITS and isinstance(entries, list)}
     if any(others.values()):
-        listed = ", ".join(f"{quoted(key)} ({count:,})" for key, count in list(others.items())[:5])
-        more = ", ..." if len(others) > 5 else ""
-        LOG.warning("%s: the lists %s%s are not read: expected train, val and test alone.", path.name, listed, more)
+        listed = shown([f"{quoted(key)} ({count:,})" for key, count in others.items()])
+        LOG.warning("%s: the lists %s are not read: expected train, val and test alone.", path.name, listed)
 
 
 def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -194,7 +193,7 @@ def _patient(entry: dict, paths: list[str], place: str) -> str:
 def _field(entry: dict, name: str, place: str) -> Any:
     if name not in entry:
         raise DataError(
-            f"{place}: no {name!r}; found {', '.join(map(quoted, list(entry)[:10])) or 'no field'}. Add it."
+            f"{place}: no {name!r}; found {shown([quoted(key) for key in entry], 10) or 'no field'}. Add it."
         )
     return entry[name]
 

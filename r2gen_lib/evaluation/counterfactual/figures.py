@@ -14,11 +14,11 @@ from matplotlib.figure import Figure
 
 from r2gen_lib.evaluation.counterfactual.pairs import CONTROL, Pair
 from r2gen_lib.evaluation.counterfactual.run import Counterfactuals
+from r2gen_lib.plots.style import BLUE, EDGE, GREY, INK, OUTLINE, RED
 
-_STYLE = {"put in": ("#c8553d", "o"), "taken out": ("#2a6f97", "s"), "another exposure": ("#8d99a6", "D")}
+_STYLE = {"put in": (RED, "o"), "taken out": (BLUE, "s"), "another exposure": (GREY, "D")}
 _LETTERS, _LINE, _POINTS = 78, 0.17, 9  # letters a line of a report, inches a line, size of the letters
 _LETTER = 0.602 * _POINTS  # points: the width of every letter of matplotlib's monospaced font
-_OUTLINE = "#ffb000"
 
 
 def rate_figure(table: pd.DataFrame, title: str = "") -> Figure:
@@ -95,7 +95,7 @@ def pair_gallery(result: Counterfactuals, pairs: Sequence[Pair], title: str = ""
             ax.set_title(f"{pair.without.patient}, {names[column]}", fontsize=8)
             ax.axis("off")
             if column:
-                ax.contour(mask, levels=[mask.max() / 3], colors=_OUTLINE, linewidths=1.2)
+                ax.contour(mask, levels=[mask.max() / 3], colors=OUTLINE, linewidths=1.2)
         _write(figure.add_subplot(grid[row, 2]), names, both, heights[row])
     return figure
 
@@ -118,13 +118,13 @@ def _write(ax: Axes, names: Sequence[str], texts: Sequence[str], inches: float) 
     style = dict(family="monospace", fontsize=_POINTS, va="baseline", parse_math=False, textcoords="offset points")
     line = 1.0
     for name, text, changed in zip(names, texts, _changed(*texts), strict=True):
-        ax.text(0, line, name.upper(), fontsize=8, va="baseline", color="#555555")
+        ax.text(0, line, name.upper(), fontsize=8, va="baseline", color=EDGE)
         line += 1.2
         number = 0
         for words in _lines(text):
             column = 0
             for word in words:
-                colour, weight = ("#c8553d", "bold") if changed[number] else ("#333333", "normal")
+                colour, weight = (RED, "bold") if changed[number] else (INK, "normal")
                 ax.annotate(word, (0, line), (column * _LETTER, 0), color=colour, fontweight=weight, **style)
                 column += len(word) + 1
                 number += 1

@@ -1,4 +1,3 @@
-# ruff: noqa: F722
 """How likely a model holds a sentence to be, whatever it writes: log-odds that a picture moves before words do."""
 
 from __future__ import annotations

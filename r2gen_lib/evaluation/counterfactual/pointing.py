@@ -132,7 +132,8 @@ def format_pointing(played: Pointing) -> str:
 
 def pointing_figure(played: Pointing, title: str = "") -> Figure:
     """Examples, one a row: the picture with the finding outlined, then each method's map with its highest point."""
-    from r2gen_lib.plots.lessons import lay_over
+    from r2gen_lib.plots.overlay import lay_over
+    from r2gen_lib.plots.style import OUTLINE
 
     methods = list(played.examples[0][1])
     size = (2.3 * (1 + len(methods)), 2.45 * len(played.examples) + 0.4)
@@ -144,7 +145,7 @@ def pointing_figure(played: Pointing, title: str = "") -> Figure:
         target, body = target_of(drawn, pair.finding), body_of(drawn.picture)
         for ax, method in zip(row, ["", *methods], strict=True):
             ax.imshow(drawn.picture, cmap="gray")
-            ax.contour(target, levels=[0.5], colors="#ffb000", linewidths=1)
+            ax.contour(target, levels=[0.5], colors=OUTLINE, linewidths=1)
             ax.axis("off")
             ax.set_title(method or f"{pair.finding}, {pair.without.patient}", fontsize=9)
             if method:

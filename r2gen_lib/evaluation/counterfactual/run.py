@@ -1,4 +1,3 @@
-# ruff: noqa: F722
 """Does the report follow the picture? One finding is put into a simulated chest or taken out, and nothing else.
 
 A pair is the unit. *Sensitivity*: the share of pairs in which the report's label of the finding's observation goes from

@@ -1,4 +1,3 @@
-# ruff: noqa: F722
 """Where a finding's words look: maps of what moves the log-odds of its sentence, by captum.
 
 A map explains how much likelier the model holds "There is a pleural effusion." than "There is no pleural effusion."
@@ -98,11 +97,9 @@ def _occlusion(batch_size: int, model: R2GenGPT, pixels: Tensor, case: Case) -> 
     side = pixels.shape[-1]
     window, stride = (1, 3, *[round(WINDOW * side)] * 2), (1, 3, *[round(STRIDE * side)] * 2)
     explain = Occlusion(lambda x: _speaks_for(model, case, model.encode(x)))
-    with torch.no_grad():
+    with torch.no_grad():  # baseline 0 is the mean grey, once normalised
         given = [
-            explain.attribute(
-                one[None], window, strides=stride, baselines=0.0, perturbations_per_eval=batch_size
-            )  # 0 is the mean grey, once normalised
+            explain.attribute(one[None], window, strides=stride, baselines=0.0, perturbations_per_eval=batch_size)
             for one in pixels
         ]
     return torch.cat(given)[:, 0, 0].float().cpu().numpy()

@@ -54,6 +54,7 @@ def coarse_grid(thorax: Thorax) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def box_grid(box: Box) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Voxel indices of a box along z, y and x, which NumPy broadcasts: ``(Z, 1, 1)``, ``(1, Y, 1)``, ``(1, 1, X)``."""
     return np.ogrid[box[0], box[1], box[2]]
 
 
@@ -68,10 +69,12 @@ def smooth_noise(shape: tuple[int, ...], cell_mm: float, rng: np.random.Generato
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
+    """The logistic function, elementwise, without overflow."""
     return 1.0 / (1.0 + np.exp(-np.clip(x, -30, 30)))
 
 
 def ball_box(thorax: Thorax, centre: np.ndarray, radius_mm: float) -> Box:
+    """The box of voxels around a ball: ``centre`` in voxels (z, y, x), cut off at the volume's borders."""
     radius = radius_mm / VOXEL_MM
     return tuple(
         slice(max(int(c - radius), 0), min(int(c + radius) + 2, size))
@@ -79,7 +82,7 @@ def ball_box(thorax: Thorax, centre: np.ndarray, radius_mm: float) -> Box:
     )
 
 
-def distance_mm(box: Box, centre: np.ndarray, stretch=(1.0, 1.0, 1.0)) -> np.ndarray:
+def distance_mm(box: Box, centre: np.ndarray, stretch: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> np.ndarray:
     """Distance in mm from ``centre`` at each voxel of the box, each axis divided by ``stretch``."""
     offsets = [(axis - c) / s for axis, c, s in zip(box_grid(box), centre, stretch, strict=True)]
     return VOXEL_MM * np.sqrt(sum(offset**2 for offset in offsets)).astype(np.float32)

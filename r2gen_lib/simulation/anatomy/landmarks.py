@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from r2gen_lib.findings.finding import Finding
 from r2gen_lib.simulation.anatomy.geometry import METAL, Box, Edit
@@ -19,8 +20,8 @@ def strands(thorax: Thorax, finding: Finding, lines: list, radius_mm: float, tar
     return [Edit(finding, box, weight, target)]
 
 
-def ring(centre, radius_mm: tuple[float, float], first, second) -> np.ndarray:
-    """Points of an ellipse about ``centre`` in the plane of the directions ``first`` and ``second`` (z, y, x)."""
+def ring(centre: np.ndarray, radius_mm: tuple[float, float], first: ArrayLike, second: ArrayLike) -> np.ndarray:
+    """Points ``(n, 3)`` of an ellipse about ``centre`` in the plane of two directions; all (z, y, x), in voxels."""
     angle = np.linspace(0, 2 * np.pi, int(4 * max(radius_mm)) + 8)[:, None]
     first, second = (np.asarray(v, float) / np.linalg.norm(v) for v in (first, second))
     return centre + (radius_mm[0] * np.cos(angle) * first + radius_mm[1] * np.sin(angle) * second) / VOXEL_MM
@@ -91,6 +92,7 @@ def way_to_the_heart(thorax: Thorax, side: str) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def heart_box(thorax: Thorax) -> Box:
+    """The smallest box of voxels that holds the heart."""
     return bounding_box(thorax.heart)
 
 

@@ -85,6 +85,7 @@ class Thorax:
 
     @property
     def shape(self) -> tuple[int, int, int]:
+        """Voxels along z, y and x."""
         return self.hu.shape
 
     def lung(self, side: str, box: tuple = (slice(None),) * 3) -> np.ndarray:

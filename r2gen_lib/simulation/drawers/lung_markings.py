@@ -95,6 +95,7 @@ def _tree(thorax: Thorax, finding: Finding, side: str, zones: dict[str, int], th
 
 
 def edema(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
+    """Haze (420 to 840 HU at its densest), vessels of the upper lobes widened, and septal lines; all by eye."""
     edits = []
     for side in _sides(finding):
         edits.append(_haze(thorax, finding, side, 420 + 420 * finding.severity, rng))
@@ -130,6 +131,7 @@ def _side_wall(thorax: Thorax, side: str) -> np.ndarray:
 
 
 def congestion(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
+    """Less haze than ``edema`` (70 to 180 HU), no septal lines, thicker vessels; by eye."""
     edits = []
     for side in _sides(finding):
         edits.append(_thicker(thorax, finding, side, ("hilum", "upper lobe")))
@@ -140,6 +142,7 @@ def congestion(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> li
 
 
 def bronchovascular(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
+    """Markings around bronchi and vessels: the lung's own made denser, and further branches; by eye."""
     zones = {finding.zone: 14} if finding.zone else {"": 6, "lower lobe": 10}
     edits = []
     for side in _sides(finding):
@@ -164,6 +167,7 @@ def _scarred(thorax: Thorax, side: str, zone: str) -> np.ndarray:
 
 
 def interstitial(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
+    """A net of thin sheets, about 12 mm a mesh and 600 to 1100 HU above the lung; by eye."""
     edits = []
     for side in _sides(finding):
         box = thorax.lung_box(side)
@@ -176,8 +180,15 @@ def interstitial(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> 
     return edits
 
 
-def bulla(thorax: Thorax, finding: Finding, rng, centre, radius_mm: float, wall_hu: float = 0.0) -> list[Edit]:
-    """A space of nothing but air in a hair-thin wall: first the air, then the wall."""
+def bulla(
+    thorax: Thorax,
+    finding: Finding,
+    rng: np.random.Generator,
+    centre: np.ndarray,
+    radius_mm: float,
+    wall_hu: float = 0.0,
+) -> list[Edit]:
+    """A space of nothing but air about ``centre`` (z, y, x, in voxels) in a wall of 2 mm: the air, then the wall."""
     box = overlap(ball_box(thorax, centre, radius_mm * 1.3 + 4), thorax.lung_box(finding.side))
     depth = radius_mm - distance_mm(box, centre, (1.0, 1.25, 1.0))
     uneven = noise_crop(depth.shape, 26.0, rng)
@@ -189,6 +200,7 @@ def bulla(thorax: Thorax, finding: Finding, rng, centre, radius_mm: float, wall_
 
 
 def lucency(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
+    """One ``bulla`` of radius 17 to 35 mm; by eye."""
     return bulla(thorax, finding, rng, place(thorax, finding, rng, (18.0, 60.0)), 17 + 18 * finding.severity)
 
 
@@ -202,6 +214,7 @@ def _upper(thorax: Thorax, side: str) -> tuple[Box, np.ndarray]:
 
 
 def emphysema(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
+    """Upper lung thinned towards -995 HU, with up to 3 bullae of radius 9 to 22 mm at the apex; by eye."""
     edits = []
     for side in _sides(finding):
         box, upper = _upper(thorax, side)

@@ -49,6 +49,7 @@ class Hemithorax:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Voxels of the box along z, y and x."""
         return tuple(part.stop - part.start for part in self.box)
 
     @property
@@ -73,6 +74,7 @@ class Hemithorax:
 
 @lru_cache(maxsize=2)
 def hemithorax(thorax: Thorax, side: str) -> Hemithorax:
+    """What pleural findings are drawn in, of one ``side`` ("left", "right")."""
     from scipy import ndimage
 
     inner = thorax.lung_box(side)

@@ -48,6 +48,7 @@ class Chest:
 
 @lru_cache(maxsize=1)
 def chest_of(thorax: Thorax) -> Chest:
+    """What findings of the chest's shape are drawn by, on the coarse grid."""
     from scipy import ndimage
 
     half = COARSE // 2
@@ -188,6 +189,7 @@ def flattened_diaphragm(thorax: Thorax, finding: Finding, rng: np.random.Generat
 
 
 def elevated_diaphragm(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edit]:
+    """One half of the diaphragm moved up by 18 to 54 mm; by eye."""
     up = (20 + 32 * finding.severity + rng.uniform(-2, 2)) / VOXEL_MM
     return [_diaphragm(thorax, finding, np.full(thorax.shape[1:], up), finding.side)]
 

@@ -1,4 +1,3 @@
-# ruff: noqa: F722
 """Pretraining the laptop preset's encoder on simulated radiographs, with a label for every visual token.
 
 A label a picture teaches too slowly. Two things make it quick: the simulator knows which finding lies under which of

@@ -1,0 +1,56 @@
+"""What a run depends on beside its settings: versions of packages, and the machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from r2gen_lib import __version__
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The computer and its Python.
+
+    Attributes:
+        cores: CPU cores.
+        memory_gb: memory in GiB, rounded.
+        system: operating system, such as "Linux".
+        processor: its kind, such as "x86_64".
+        python: Python's version.
+    """
+
+    cores: int | None
+    memory_gb: int
+    system: str
+    processor: str
+    python: str
+
+
+def machine() -> Machine:
+    """This computer."""
+    import psutil
+
+    memory = round(psutil.virtual_memory().total / 2**30)
+    return Machine(os.cpu_count(), memory, platform.system(), platform.machine(), platform.python_version())
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Versions of this library and of some packages as they are installed; "not installed" where one is not."""
+    return {"r2gen-course": __version__} | {package: _version(package) for package in packages}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def gpu() -> str:
+    """The name of the GPU that torch uses; "" where it uses none."""
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else ""
