@@ -43,12 +43,18 @@ def eye_head(model: R2GenGPT) -> nn.Linear | None:
     """The linear layer from a visual token to findings, on the CPU; None for another encoder than the laptop's.
 
     What counts is what is in the encoder, not where its preset says that it comes from. What trains is left out: in
-    delta mode the LoRA, in deep mode all but the statistics of batch norms.
+    delta mode the LoRA, in deep mode all but the statistics of batch norms. Its outputs are NaN for findings that were
+    added after it was fitted.
     """
     if not _is_laptops(model.vision):
         return None
+    tensors = read_tensors(repository_data(_EYE_HEAD))
     head = nn.Linear(model.vision.width, len(FINDING_NAMES))
-    load_strictly(head, read_tensors(repository_data(_EYE_HEAD)), "token head")
+    known = len(tensors["bias"])  # it was fitted to the first findings; what it makes of later ones is nothing
+    for name, tensor in head.state_dict().items():
+        later = tensor.new_full((len(FINDING_NAMES) - known, *tensor.shape[1:]), torch.nan)
+        tensors[name] = torch.cat([tensors[name].to(tensor.dtype), later])
+    load_strictly(head, tensors, "token head")
     return head.requires_grad_(False)
 
 

@@ -107,7 +107,7 @@ def test_random_findings_are_often_none_and_never_contradict_each_other():
 
 def test_zones_and_patterns_are_those_of_codes_and_the_side_is_drawn_anew():
     coded = coded_findings()
-    assert set(coded) == set(FINDING_NAMES)  # each finding occurs in the training split
+    assert set(coded) == set(FINDING_NAMES[:46])  # later ones are of other collections
     drawn = [f for seed in range(300) for f in random_findings(np.random.default_rng(seed)) if f.name == "Opacity"]
     assert {f.zone for f in drawn} <= {f.zone for f in coded["Opacity"]}
     assert {f.side for f in drawn} == {"left", "right", "bilateral"}

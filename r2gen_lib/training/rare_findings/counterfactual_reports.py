@@ -41,7 +41,7 @@ def rewritten_studies(
     Args:
         studies: those of simulated pictures; of these the normal ones of the train split are taken.
         seed: of studies, findings and words.
-        findings: names of what is drawn, all equally likely; at least three of ``simulation.sentences.SAYABLE``.
+        findings: names of what is drawn, all equally likely; at least three of ``findings.sentences.SAYABLE``.
 
     Raises:
         DataError: a finding has no sentence, there are fewer than three, or there is no normal study with simulated
