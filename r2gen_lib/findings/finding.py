@@ -14,6 +14,9 @@ from r2gen_lib.findings.kinds import KINDS
 #: Every finding the simulator draws, in the order of the labels that the vision encoder learns.
 FINDING_NAMES = tuple(kind.name for kind in KINDS)
 
+#: Those that the shipped encoder has learnt; later ones were added after it, and are in no code of Open-i's.
+LEARNT_NAMES = FINDING_NAMES[:46]
+
 #: Findings that have no side, whatever else their code says.
 MIDLINE = frozenset(kind.name for kind in KINDS if kind.midline)
 

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from r2gen_lib.assets import repository_data
-from r2gen_lib.findings.finding import FINDING_NAMES
+from r2gen_lib.findings.finding import FINDING_NAMES, LEARNT_NAMES
 from r2gen_lib.model.lora_names import name_without_lora
 from r2gen_lib.model.strict_loading import load_strictly, read_tensors
 
@@ -43,19 +43,28 @@ def eye_head(model: R2GenGPT) -> nn.Linear | None:
     """The linear layer from a visual token to findings, on the CPU; None for another encoder than the laptop's.
 
     What counts is what is in the encoder, not where its preset says that it comes from. What trains is left out: in
-    delta mode the LoRA, in deep mode all but the statistics of batch norms. Its outputs are NaN for findings that were
-    added after it was fitted.
+    delta mode the LoRA, in deep mode all but the statistics of batch norms.
     """
     if not _is_laptops(model.vision):
         return None
-    tensors = read_tensors(repository_data(_EYE_HEAD))
-    head = nn.Linear(model.vision.width, len(FINDING_NAMES))
-    known = len(tensors["bias"])  # it was fitted to the first findings; what it makes of later ones is nothing
-    for name, tensor in head.state_dict().items():
-        later = tensor.new_full((len(FINDING_NAMES) - known, *tensor.shape[1:]), torch.nan)
-        tensors[name] = torch.cat([tensors[name].to(tensor.dtype), later])
+    return shipped_head(model.vision.width).requires_grad_(False)
+
+
+def shipped_head(width: int) -> nn.Linear:
+    """The head in ``data/weights``, from a visual token of that width to findings, in the order of ``FINDING_NAMES``.
+
+    Its outputs are NaN for findings that it has not learnt (those behind ``LEARNT_NAMES``).
+
+    Raises:
+        AssetError: the file is missing.
+        CheckpointError: it is for another width.
+    """
+    head, tensors = nn.Linear(width, len(FINDING_NAMES)), read_tensors(repository_data(_EYE_HEAD))
+    for name, tensor in tensors.items():
+        later = tensor.new_full((len(FINDING_NAMES) - len(LEARNT_NAMES), *tensor.shape[1:]), torch.nan)
+        tensors[name] = torch.cat([tensor, later])
     load_strictly(head, tensors, "token head")
-    return head.requires_grad_(False)
+    return head
 
 
 @torch.no_grad()

@@ -18,7 +18,7 @@ import numpy as np
 from r2gen_lib.data.study import Study, by_split
 from r2gen_lib.errors import DataError
 from r2gen_lib.findings.chexpert import CASES, PARENT
-from r2gen_lib.findings.finding import Finding
+from r2gen_lib.findings.finding import LEARNT_NAMES, Finding
 from r2gen_lib.findings.report_labeler import State, label_reports, sentence_labels
 from r2gen_lib.findings.sentences import SAYABLE, sentence_for
 from r2gen_lib.sources import simulated_pictures
@@ -27,7 +27,9 @@ from r2gen_lib.training.pretraining.data import drawn_anew
 _DENIALS = {case.observation: case.absent for case in reversed(CASES.values())}
 #: What the laptop's encoder sees at 224 x 224 pixels; nodules and fractures are too faint. A finding that is named in
 #: reports and not seen is learnt all the same, as something to say now and then: it becomes an invention.
-CLEAR = tuple(name for name in SAYABLE if name not in ("Nodule", "Rib Fracture", "Clavicle Fracture"))
+CLEAR = tuple(
+    name for name in SAYABLE if name in LEARNT_NAMES and name not in ("Nodule", "Rib Fracture", "Clavicle Fracture")
+)
 
 
 def rewritten_studies(
