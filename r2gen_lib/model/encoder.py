@@ -5,9 +5,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import timm
 import torch
 from jaxtyping import Float
 from safetensors.torch import load_file
@@ -20,7 +18,7 @@ from r2gen_lib.model.oracle_encoder import PerfectEye
 from r2gen_lib.model.original.tensor_names import convert_swin
 from r2gen_lib.model.stem import ConvolutionalStem
 from r2gen_lib.model.strict_loading import load_strictly
-from r2gen_lib.model.timm_weights import from_hub, hub_tensors
+from r2gen_lib.model.timm_weights import create, from_hub, hub_tensors
 
 FROM_PRESET = "preset"  # take the vision weights that the preset names
 
@@ -90,29 +88,12 @@ def make_timm(config: VisionConfig) -> nn.Module:
             f"{options['img_size']}. Give both the same number."
         )
     try:
-        return _create(config, options)
+        return create(config, config.model_name, options)
     except (RuntimeError, TypeError, ValueError, AssertionError) as error:
         raise R2GenError(
             f"VisionConfig.model_name {config.model_name!r} with {options}: timm cannot make it ({error}). "
             "Take a name of timm.list_models(), and arguments that this model has."
         ) from error
-
-
-def _create(config: VisionConfig, options: dict[str, Any]) -> nn.Module:
-    """``timm.create_model`` with those arguments; the ones we add are left out where the model has no use for them:
-    ``img_size`` (most convolutional models read any size) and ``global_pool=""`` (some must have their pooling;
-    it comes after the features that we read)."""
-    options = {"global_pool": "", **options}
-    while True:
-        try:
-            return timm.create_model(config.model_name, pretrained=False, num_classes=0, **options)
-        except TypeError as error:
-            if "img_size" not in str(error) or "img_size" in config.model_kwargs or not options.pop("img_size", None):
-                raise
-        except AssertionError:
-            if "global_pool" in config.model_kwargs or "global_pool" not in options:
-                raise
-            del options["global_pool"]
 
 
 def load_vision_weights(encoder: VisionEncoder, weights: str | Path) -> None:
