@@ -113,10 +113,9 @@ def session(tmp_path, monkeypatch):
 
 
 def learnt(result) -> bool:
-    """Whether the loss of a short run has fallen, on the studies that train and on those held out."""
-    train = result.history["train_loss"].dropna().to_numpy()
-    held_out = result.history["held_out_loss"].dropna().to_numpy()
-    return train[-5:].mean() < train[:5].mean() - 0.1 and held_out[-1] < held_out[0] - 0.1
+    """Whether the training loss of a short run has fallen; eight studies and random weights say nothing of others."""
+    loss = result.history["train_loss"].dropna().to_numpy()
+    return loss[-5:].mean() < loss[:5].mean() - 0.2
 
 
 def test_every_recipe_is_followed_and_short():
