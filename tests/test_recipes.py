@@ -92,7 +92,15 @@ class Copy:
 
     def _call(self, line: str | list[str], returns: int, shell: bool) -> str:
         done = subprocess.run(
-            line, cwd=self.folder, env=self.env, shell=shell, text=True, capture_output=True, timeout=540, check=False
+            line,
+            cwd=self.folder,
+            env=self.env,
+            shell=shell,
+            text=True,
+            capture_output=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            timeout=540,
         )
         assert done.returncode == returns, done.stdout + done.stderr
         return done.stdout + done.stderr
