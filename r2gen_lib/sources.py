@@ -7,15 +7,10 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from r2gen_lib.data.readers.annotation import load_annotation
-from r2gen_lib.data.readers.folder_csv import load_folder_csv, own_tables
-from r2gen_lib.data.readers.indiana_csv import REPORTS, indiana_table, load_indiana_csv
-from r2gen_lib.data.readers.mimic_cxr import load_mimic_cxr
-from r2gen_lib.data.readers.mimic_tables import table_in
 from r2gen_lib.data.readers.openi import load_openi_reports
-from r2gen_lib.data.readers.openi_files import holds_openi_reports, load_openi_files
+from r2gen_lib.data.readers.registry import LAYOUTS, layout_of
 from r2gen_lib.data.study import Picture, Study
-from r2gen_lib.errors import DataError, shown
+from r2gen_lib.errors import DataError
 from r2gen_lib.findings.finding import Finding
 from r2gen_lib.findings.mesh_codes import findings_from_mesh
 from r2gen_lib.privacy import mark
@@ -23,10 +18,6 @@ from r2gen_lib.simulation.projection import VIEWS
 from r2gen_lib.simulation.render import cached_picture
 
 SOURCES = ("openi_sim",)  # what needs no path
-_PLACES = (
-    "an R2Gen annotation (.json), a .csv of your own, a folder with one of these, with mimic-cxr-2.0.0-split.csv or "
-    f"with {REPORTS}, or Open-i's XML reports (a folder or the .tgz)"
-)
 
 
 def load_studies(
@@ -46,9 +37,9 @@ def load_studies(
 
     Credentialed studies are marked (``r2gen_lib.privacy``): a notebook that holds them is not saved with outputs.
 
-    A path is read as what it is: an R2Gen ``annotation.json`` (IU-Xray or MIMIC-CXR), a ``.csv`` of your own, or
-    Open-i's reports as ``.tgz``. Of a folder the first of these that it holds: ``annotation.json``, PhysioNet's split
-    table of MIMIC-CXR, the Indiana CSV pair, a CSV of your own, Open-i as downloaded (XML and pictures).
+    A path is read as what it is, the first layout of ``data.readers.registry`` that fits: an R2Gen ``annotation.json``
+    (IU-Xray or MIMIC-CXR), MIMIC-CXR as PhysioNet lays it out, the Indiana CSV pair, a ``.csv`` of your own, Open-i's
+    reports as downloaded (XML and pictures, or the ``.tgz``); each as a file, or the folder that holds it.
 
     Args:
         source: the data set's name, or a file or folder.
@@ -70,43 +61,24 @@ def load_studies(
         if pictures is not None:
             raise DataError(f"pictures={str(pictures)!r}: the pictures of {source} are simulated. Leave it out.")
         return [_with_simulated_pictures(s) for s in _first(load_openi_reports(**options), limit)]
-    reader, place = _reader(Path(source))
-    if reader is load_mimic_cxr:
-        options["limit"] = limit  # 227,835 reports: only those that are wanted are read
-    studies = _first(reader(place, pictures and Path(pictures), **options), limit)
+    path = Path(source)
+    known = layout_of(path)
+    if known is None:
+        raise _unknown(path)
+    layout, place = known
+    if layout.limited:
+        options["limit"] = limit  # 227,835 reports of MIMIC-CXR: only those that are wanted are read
+    studies = _first(layout.read(place, pictures and Path(pictures), **options), limit)
     mark(studies)
     return studies
 
 
-def _reader(path: Path) -> tuple[Callable[..., list[Study]], Path]:
-    """The reader for what lies at ``path``, and the file or folder it reads. Exact signs first: folders may be huge."""
+def _unknown(path: Path) -> DataError:
+    places = ", ".join(layout.words for layout in LAYOUTS[:-1]) + f", or {LAYOUTS[-1].words}"
     if path.is_dir():
-        return _folder_reader(path)
-    readers = {".json": load_annotation, ".csv": load_folder_csv, ".tsv": load_folder_csv, ".tgz": load_openi_files}
-    if path.is_file() and path == indiana_table(path.parent, REPORTS):
-        return load_indiana_csv, path.parent
-    if path.is_file() and path.suffix.lower() in readers:
-        return readers[path.suffix.lower()], path
+        return DataError(f"{path}: a folder without a data set that is known; expected {places}.")
     found = f"a file of type {path.suffix or 'unknown'}" if path.is_file() else "no such name, file or folder"
-    raise DataError(f"data set {str(path)!r}: found {found}; expected {', '.join(SOURCES)}, or {_PLACES}.")
-
-
-def _folder_reader(folder: Path) -> tuple[Callable[..., list[Study]], Path]:
-    if (folder / "annotation.json").is_file():
-        return load_annotation, folder / "annotation.json"
-    if table_in(folder, "split"):
-        return load_mimic_cxr, folder
-    if indiana_table(folder, REPORTS).is_file():
-        return load_indiana_csv, folder
-    tables = own_tables(folder)
-    if len(tables) > 1:
-        names = shown([table.name for table in tables])
-        raise DataError(f"{folder}: found {len(tables)} tables with pictures and reports ({names}). Name one of them.")
-    if tables:
-        return load_folder_csv, tables[0]
-    if holds_openi_reports(folder):
-        return load_openi_files, folder
-    raise DataError(f"{folder}: a folder without a data set that is known; expected {_PLACES}.")
+    return DataError(f"data set {str(path)!r}: found {found}; expected {', '.join(SOURCES)}, or {places}.")
 
 
 def _first(studies: list[Study], limit: int | None) -> list[Study]:

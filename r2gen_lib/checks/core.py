@@ -40,6 +40,8 @@ class Result:
     time: str
 
 
+#: Every check that was made with ``exercise``, by its name.
+CHECKS: dict[str, Callable[..., bool]] = {}
 _TITLES: dict[str, str] = {}
 _RESULTS: dict[str, Result] = {}
 
@@ -64,6 +66,7 @@ def exercise(number: str, title: str) -> Callable[[Callable[..., str]], Callable
             print(textwrap.fill(f"{'Right' if passed else 'Not yet'}: {message}", 110))
             return passed
 
+        CHECKS[function.__name__] = check
         return check
 
     return decorate

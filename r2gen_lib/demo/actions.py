@@ -69,7 +69,7 @@ def draw_chest(patient: str, findings: Iterable[str] = (), severity: float = 0.7
 
     Args:
         patient: any name; it decides build, pose and exposure.
-        findings: some of ``simulation.findings.FINDING_NAMES``.
+        findings: some of ``findings.finding.FINDING_NAMES``.
         severity: 0 to 1, of all of them.
         side: "left", "right", or "" to leave it open; findings in the midline have none.
 

@@ -9,26 +9,16 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from r2gen_lib.errors import SimulationError
+from r2gen_lib.findings.kinds import KINDS
 
 #: Every finding the simulator draws, in the order of the labels that the vision encoder learns.
-FINDING_NAMES = (
-    "Cardiomegaly", "Pleural Effusion", "Blunted Costophrenic Angle", "Pneumothorax", "Pleural Thickening",
-    "Atelectasis", "Opacity", "Consolidation", "Edema", "Vascular Congestion", "Bronchovascular Markings",
-    "Interstitial Markings", "Nodule", "Mass", "Calcified Granuloma", "Calcified Lymph Nodes", "Scar", "Emphysema",
-    "Hyperinflation", "Hypoinflation", "Flattened Diaphragm", "Elevated Diaphragm", "Eventration", "Lucency",
-    "Volume Loss", "Tortuous Aorta", "Aortic Calcification", "Enlarged Mediastinum", "Enlarged Hilum", "Epicardial Fat",
-    "Hiatal Hernia", "Scoliosis", "Kyphosis", "Degenerative Spine", "Vertebral Deformity", "Rib Fracture",
-    "Clavicle Fracture", "Osteopenia", "Spinal Hardware", "Device", "Catheter", "Tube", "Surgical Clips",
-    "Sternal Wires", "Stent", "Foreign Body",
-)  # fmt: skip
+FINDING_NAMES = tuple(kind.name for kind in KINDS)
+
+#: Those that the shipped encoder has learnt; later ones were added after it, and are in no code of Open-i's.
+LEARNT_NAMES = FINDING_NAMES[:46]
 
 #: Findings that have no side, whatever else their code says.
-MIDLINE = frozenset((
-    "Cardiomegaly", "Edema", "Vascular Congestion", "Bronchovascular Markings", "Interstitial Markings", "Emphysema",
-    "Hyperinflation", "Hypoinflation", "Tortuous Aorta", "Aortic Calcification", "Enlarged Mediastinum",
-    "Hiatal Hernia", "Kyphosis", "Degenerative Spine", "Vertebral Deformity", "Osteopenia", "Spinal Hardware",
-    "Sternal Wires",
-))  # fmt: skip
+MIDLINE = frozenset(kind.name for kind in KINDS if kind.midline)
 
 #: How severe a word is, 0 to 1. The first word here that a code holds counts: "enlarged/mild" is mild.
 SEVERITY = {
@@ -43,12 +33,6 @@ SEVERITY = {
 }
 PATTERNS = ("multiple", "scattered", "diffuse", "patchy", "streaky", "round", "focal", "interstitial", "healed",
             "degenerative", "chronic")  # fmt: skip
-#: Where in the chest, most telling first. Which of them a finding knows: ``codes.ZONES_OF``.
-LUNG_ZONES = ("upper lobe", "middle lobe", "lower lobe", "lingula", "apex", "base", "hilum", "retrocardiac")
-#: "heart": a valve, a coronary artery; "abdomen": under the diaphragm; "axilla": the armpit; "neck" and "lumbar": the
-#: spine at the picture's top and bottom edge; "thorax": between the ribs and the lung (a chest tube).
-ZONES = (*LUNG_ZONES, "paratracheal", "trachea", "mediastinum", "heart", "aorta", "breast", "axilla", "thorax", "neck",
-         "lumbar", "abdomen")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -58,7 +42,7 @@ class Finding:
     Attributes:
         name: one of ``FINDING_NAMES``.
         side: "left", "right", "bilateral", or "" where it has none (``MIDLINE``) or it is left open.
-        zone: one of ``ZONES``, or "".
+        zone: one of ``kinds.ZONES``, or "".
         severity: 0 (barely) to 1 (severe); None where the code names none.
         pattern: the code's other words that change how it looks, such as "multiple", "streaky", "healed", in the
             order of ``PATTERNS``.

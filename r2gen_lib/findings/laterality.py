@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from r2gen_lib.findings.finding import MIDLINE, Finding
+from r2gen_lib.findings.kinds import KINDS
 
 #: Zones that lie, or mostly show, on one side.
 ZONE_SIDE = {"lingula": "left", "middle lobe": "right", "retrocardiac": "left"}
@@ -17,42 +18,13 @@ ZONE_SIDE = {"lingula": "left", "middle lobe": "right", "retrocardiac": "left"}
 FINDING_SIDE = {("Surgical Clips", "abdomen"): "right"}
 
 #: Findings and patterns that are on both sides unless something says otherwise.
-USUALLY_BOTH = frozenset(("Flattened Diaphragm", "Enlarged Hilum", "Epicardial Fat", "scattered", "diffuse"))
+USUALLY_BOTH = frozenset(("scattered", "diffuse", *(kind.name for kind in KINDS if kind.usually_both)))
 
 #: Findings of which there is one: two sides in a sentence settle nothing.
-SINGLE = frozenset(("Scoliosis", "Volume Loss", "Device", "Tube", "Stent"))
+SINGLE = frozenset(kind.name for kind in KINDS if kind.single)
 
 #: The beginnings of the words by which reports name a finding.
-REPORT_WORDS = {
-    "Pleural Effusion": ("effusion", "pleural fluid", "hydropneumothora"),
-    "Blunted Costophrenic Angle": ("blunt", "costophrenic"),
-    "Pneumothorax": ("pneumothora",),
-    "Pleural Thickening": ("pleural thick", "apical thick", "pleural scar", "apical cap", "pleuroparenchym"),
-    "Atelectasis": ("atelecta", "collapse", "bandlike", "bibasilar", "basilar"),
-    "Opacity": ("opaci", "infiltrat", "airspace", "air space", "densit"),
-    "Consolidation": ("consolid", "pneumoni"),
-    "Nodule": ("nodul",),
-    "Mass": ("mass", "lesion"),
-    "Calcified Granuloma": ("granulom", "calcifi"),
-    "Calcified Lymph Nodes": ("calcifi", "lymph", "node"),
-    "Scar": ("scar", "fibro"),
-    "Flattened Diaphragm": ("diaphragm",),
-    "Elevated Diaphragm": ("diaphragm",),
-    "Eventration": ("eventrat",),
-    "Lucency": ("lucen", "bulla", "bleb", "cavit", "cyst"),
-    "Volume Loss": ("volume loss", "loss of volume", "loss of lung volume", "shift", "deviat", "lobectomy"),
-    "Enlarged Hilum": ("hilar", "hilum", "hila", "pulmonary arter"),
-    "Epicardial Fat": ("fat",),
-    "Scoliosis": ("scolio", "dextro", "levo", "curvature", "convex"),
-    "Rib Fracture": ("rib",),
-    "Clavicle Fracture": ("clavic",),
-    "Device": ("pacemaker", "pacer", "generator", "icd", "aicd", "defibrillator", "device", "stimulator"),
-    "Catheter": ("catheter", "picc", "line", "port", "jugular", "ij", "subclavian"),
-    "Tube": ("tube",),
-    "Surgical Clips": ("clip", "suture", "surgical"),
-    "Stent": ("stent",),
-    "Foreign Body": ("foreign", "bullet", "piercing", "ring", "fragment"),
-}
+REPORT_WORDS = {kind.name: kind.report_words for kind in KINDS if kind.report_words}
 
 _DENIED = re.compile(r"\b(no|not|without|negative|free of|clear of|removed|resolved|resolution)\b")
 _REWORDED = (  # phrases whose "right" or "left" is not the finding's side

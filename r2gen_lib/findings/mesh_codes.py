@@ -13,40 +13,13 @@ from dataclasses import replace
 from functools import lru_cache
 
 from r2gen_lib.errors import SimulationError
-from r2gen_lib.findings.finding import LUNG_ZONES, MIDLINE, PATTERNS, SEVERITY, ZONES, Finding
+from r2gen_lib.findings.finding import MIDLINE, PATTERNS, SEVERITY, Finding
+from r2gen_lib.findings.kinds import KINDS, ZONES
 from r2gen_lib.findings.laterality import one_side
 from r2gen_lib.findings.mesh_rules import RULES, Rule
 
 #: The zones that a finding's drawer knows; a code's other places are dropped. Names that are missing here have none.
-ZONES_OF = {
-    **dict.fromkeys(
-        (
-            "Atelectasis",
-            "Opacity",
-            "Consolidation",
-            "Nodule",
-            "Mass",
-            "Calcified Granuloma",
-            "Scar",
-            "Lucency",
-            "Bronchovascular Markings",
-            "Interstitial Markings",
-        ),
-        LUNG_ZONES,
-    ),
-    "Volume Loss": ("upper lobe", "middle lobe", "lower lobe"),
-    "Pneumothorax": ("apex", "base"),
-    "Pleural Thickening": ("apex", "base"),
-    "Calcified Lymph Nodes": ("hilum", "mediastinum"),
-    "Enlarged Mediastinum": ("paratracheal",),
-    "Vertebral Deformity": ("lumbar",),
-    "Spinal Hardware": ("neck", "lumbar"),
-    "Device": ("heart",),
-    "Tube": ("trachea", "abdomen", "thorax"),
-    "Surgical Clips": (*LUNG_ZONES, "breast", "axilla", "neck", "abdomen"),
-    "Stent": ("heart", "aorta", "abdomen"),
-    "Foreign Body": (*LUNG_ZONES, "breast", "neck", "abdomen"),
-}
+ZONES_OF = {kind.name: kind.zones for kind in KINDS if kind.zones}
 
 #: Modifiers that name a zone by another word.
 PLACES = {

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from r2gen_lib.errors import SimulationError
+from r2gen_lib.findings.kinds import KINDS
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -70,37 +73,15 @@ _PATCH = (  # opacity, infiltrate, density: the same shadow by other names
 )
 _LARGE_CHAMBER = draw("Cardiomegaly", "enlarged|prominent", severity=0.4)
 
-#: Headings that mean one thing, whatever their modifiers.
-_ALWAYS = {
-    "Cardiomegaly": ("Cardiomegaly",),
-    "Cardiomegaly|Vascular Congestion": ("Heart Failure",),
-    "Epicardial Fat": ("Epicardial Fat",),
-    "Pleural Effusion": ("Pleural Effusion", "Hemothorax"),
-    "Pneumothorax": ("Pneumothorax",),
-    "Pneumothorax|Pleural Effusion": ("Hydropneumothorax", "Hemopneumothorax"),
-    "Consolidation": ("Consolidation", "Pneumonia"),
-    "Atelectasis": ("Pulmonary Atelectasis",),
-    "Nodule": ("Nodule",),
-    "Calcified Granuloma": ("Granuloma",),
-    "Edema": ("Pulmonary Edema",),
-    "Vascular Congestion": ("Pulmonary Congestion", "Blood Vessels"),
-    "Interstitial Markings": ("Lung Diseases, Interstitial", "Fibrosis"),
-    "Emphysema": ("Emphysema", "Pulmonary Emphysema", "Lung, Hyperlucent", "Hypovolemia"),
-    "Hyperinflation": ("Pulmonary Disease, Chronic Obstructive",),
-    "Volume Loss": ("Volume Loss", "Shift"),
-    "Eventration": ("Diaphragmatic Eventration",),
-    "Hiatal Hernia": ("Hernia, Hiatal",),
-    "Aortic Calcification": ("Atherosclerosis",),
-    "Enlarged Mediastinum": ("Mediastinum", "Lymph Nodes", "Trachea, Carina"),
-    "Enlarged Hilum": ("Pulmonary Artery", "Hypertension, Pulmonary"),
-    "Scoliosis": ("Scoliosis",),
-    "Kyphosis": ("Kyphosis",),
-    "Osteopenia": ("Bone Diseases, Metabolic",),
-    "Spinal Hardware": ("Spinal Fusion",),
+#: Headings that mean two findings, whatever their modifiers; those that mean one stand beside it in ``kinds``.
+_TWO = {
+    "Heart Failure": "Cardiomegaly|Vascular Congestion",
+    "Hydropneumothorax": "Pneumothorax|Pleural Effusion",
+    "Hemopneumothorax": "Pneumothorax|Pleural Effusion",
 }
 
-RULES: dict[str, tuple[Rule, ...]] = {
-    **{heading: (draw(names),) for names, headings in _ALWAYS.items() for heading in headings},
+_RULES: dict[str, tuple[Rule, ...]] = {
+    **{heading: (draw(names),) for heading, names in _TWO.items()},
     # nothing to see
     "normal": (hidden("a normal chest"),),
     "No Indexing": (hidden("the report was not coded"),),
@@ -275,3 +256,19 @@ RULES: dict[str, tuple[Rule, ...]] = {
         (left_out(RARE),),
     ),
 }  # fmt: skip
+
+
+def _with_kinds(rules: dict[str, tuple[Rule, ...]]) -> dict[str, tuple[Rule, ...]]:
+    """``rules``, and one for each heading that means one finding and nothing else."""
+    for kind in KINDS:
+        for heading in kind.headings:
+            if heading in rules:
+                raise SimulationError(
+                    f"findings/kinds.py: {kind.name}, headings: found {heading!r}, which has rules already. Take "
+                    "it out of mesh_rules, or leave it there and add a rule to it."
+                )
+            rules[heading] = (draw(kind.name),)
+    return rules
+
+
+RULES = _with_kinds(_RULES)

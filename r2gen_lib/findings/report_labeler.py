@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from r2gen_lib.errors import DataError
+from r2gen_lib.findings.kinds import KINDS
 from r2gen_lib.findings.report_phrases import (
     DOUBTFUL,
     MENTIONS,
@@ -196,13 +197,19 @@ def terms() -> tuple[dict[str, list[str]], dict[str, list[str]]]:
 
 
 def phrase_patterns() -> list[dict]:
-    """The phrases of ``report_phrases`` as patterns of spaCy's span ruler; a pattern's id is the phrase's kind."""
+    """The phrases of ``report_phrases`` and of single findings as patterns of spaCy's span ruler; a pattern's id is the
+    phrase's kind."""
     kinds = {"mention": MENTIONS, "normal": NORMAL, "doubtful": DOUBTFUL, "other meaning": OTHER_MEANING}
-    return [
+    patterns = [
         {"label": observation, "id": kind, "pattern": _pattern(phrase)}
         for kind, table in kinds.items()
         for observation, phrases in table.items()
         for phrase in phrases
+    ]
+    return patterns + [
+        {"label": kind.observation, "id": "mention", "pattern": _pattern(phrase)}
+        for kind in KINDS
+        for phrase in kind.phrases
     ]
 
 

@@ -10,47 +10,14 @@ from collections.abc import Mapping
 import numpy as np
 
 from r2gen_lib.errors import SimulationError
+from r2gen_lib.findings.chexpert import CASES
 from r2gen_lib.findings.finding import Finding
+from r2gen_lib.findings.kinds import KINDS
 
-#: Finding -> ways to say it. ``{side}``: left, right or bilateral; ``{place}``: a part of the lungs with its article;
-#: ``{degree}``: mild to severe; ``{size}``: small to large.
-_SENTENCES: Mapping[str, tuple[str, ...]] = {
-    "Cardiomegaly": (
-        "The heart is {degree} enlarged.",
-        "There is {degree} cardiomegaly.",
-        "Heart size is {degree} enlarged.",
-        "The cardiac silhouette is enlarged.",
-    ),
-    "Pleural Effusion": ("There is a {size} {side} pleural effusion.", "{size} {side} pleural effusion."),
-    "Pneumothorax": ("There is a {size} {side} pneumothorax.", "{size} {side} pneumothorax."),
-    "Edema": ("There is {degree} pulmonary edema.", "{degree} pulmonary edema."),
-    "Opacity": ("There is an opacity in {place}.", "There is airspace opacity in {place}.", "Opacity in {place}."),
-    "Device": ("A pacemaker is in place.", "There is a {side} sided pacemaker."),
-    "Atelectasis": ("There is {degree} atelectasis in {place}.", "Atelectasis in {place}."),
-    "Consolidation": ("There is consolidation in {place}.", "Consolidation in {place}."),
-    "Nodule": ("There is a nodule in {place}.", "There is a {size} nodule in {place}."),
-    "Mass": ("There is a mass in {place}.", "There is a {size} mass in {place}."),
-    "Vascular Congestion": (
-        "There is {degree} pulmonary vascular congestion.",
-        "The pulmonary vasculature is prominent.",
-    ),
-    "Enlarged Mediastinum": ("The mediastinum is widened.", "There is widening of the mediastinum."),
-    "Pleural Thickening": ("There is {side} pleural thickening.", "{degree} {side} pleural thickening."),
-    "Rib Fracture": ("There is a {side} rib fracture.", "{side} rib fracture."),
-    "Clavicle Fracture": ("There is a {side} clavicle fracture.", "{side} clavicle fracture."),
-    "Catheter": ("A {side} central venous catheter is in place.", "There is a {side} central venous catheter."),
-    "Tube": ("There is {kind} tube.", "{kind} tube is in place."),
-}
-_BILATERAL = {  # where "a bilateral" would be wrong
-    "Pleural Effusion": ("There are {size} bilateral pleural effusions.", "{size} bilateral pleural effusions."),
-    "Pneumothorax": ("There are {size} bilateral pneumothoraces.", "{size} bilateral pneumothoraces."),
-    "Nodule": ("There are nodules in {place}.", "{size} nodules in {place}."),
-    "Mass": ("There are masses in {place}.",),
-    "Device": ("A pacemaker is in place.",),
-    "Rib Fracture": ("There are bilateral rib fractures.",),
-    "Clavicle Fracture": ("There are bilateral clavicle fractures.",),
-    "Catheter": ("Central venous catheters are in place.",),
-}
+_KINDS = {kind.name: kind for kind in KINDS}
+#: Finding -> ways to say it; what stands for the words in braces: ``Kind``.
+_SENTENCES: Mapping[str, tuple[str, ...]] = {name: _KINDS[name].sentences for name in CASES}
+_BILATERAL = {name: kind.bilateral for name, kind in _KINDS.items() if kind.bilateral}
 _ZONES = {
     "apex": ("lung apex", "lung apices"),
     "base": ("lung base", "lung bases"),

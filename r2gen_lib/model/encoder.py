@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
-import logging
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import timm
 import torch
 from jaxtyping import Float
 from safetensors.torch import load_file
@@ -21,9 +17,8 @@ from r2gen_lib.model.oracle_encoder import PerfectEye
 from r2gen_lib.model.original.tensor_names import convert_swin
 from r2gen_lib.model.stem import ConvolutionalStem
 from r2gen_lib.model.strict_loading import load_strictly
-from r2gen_lib.model.timm_weights import from_hub, hub_tensors
+from r2gen_lib.model.timm_weights import create, from_hub, hub_tensors
 
-_LOG = logging.getLogger("r2gen_lib")
 FROM_PRESET = "preset"  # take the vision weights that the preset names
 
 
@@ -92,39 +87,12 @@ def make_timm(config: VisionConfig) -> nn.Module:
             f"{options['img_size']}. Give both the same number."
         )
     try:
-        return _create(config, options)
+        return create(config, config.model_name, options)
     except (RuntimeError, TypeError, ValueError, AssertionError) as error:
         raise R2GenError(
             f"VisionConfig.model_name {config.model_name!r} with {options}: timm cannot make it ({error}). "
             "Take a name of timm.list_models(), and arguments that this model has."
         ) from error
-
-
-def _create(config: VisionConfig, options: dict[str, Any]) -> nn.Module:
-    """``timm.create_model`` with those arguments. The ones we add are left out, which is said, where the model has no
-    use for them: ``img_size`` (most convolutional models read any size) and ``global_pool=""`` (some must have their
-    pooling; it comes after the features that we read)."""
-    given = config.model_kwargs
-    create = partial(timm.create_model, config.model_name, pretrained=False, num_classes=0)
-    if "img_size" not in given and timm.is_model(config.model_name) and not _takes_size(config.model_name):
-        options = {name: value for name, value in options.items() if name != "img_size"}
-        _LOG.info("%s reads pictures of any size: made without img_size.", config.model_name)
-    try:
-        return create(**{"global_pool": "", **options})
-    except AssertionError:  # no signature tells which values of global_pool a model takes
-        if "global_pool" in given:
-            raise
-        _LOG.info('%s must have its pooling: made without global_pool="".', config.model_name)
-        return create(**options)
-
-
-def _takes_size(name: str) -> bool:
-    """Whether a timm model's class, or one it extends, takes ``img_size``."""
-    made = inspect.signature(timm.model_entrypoint(name), eval_str=True).return_annotation
-    if made is inspect.Signature.empty:  # some of timm's functions do not say what they make
-        with torch.device("meta"):
-            made = type(timm.create_model(name, pretrained=False))
-    return any("img_size" in inspect.signature(kind.__init__).parameters for kind in inspect.getmro(made))
 
 
 def load_vision_weights(encoder: VisionEncoder, weights: str | Path) -> None:

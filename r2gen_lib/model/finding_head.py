@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from r2gen_lib.assets import repository_data
-from r2gen_lib.findings.finding import FINDING_NAMES
+from r2gen_lib.findings.finding import FINDING_NAMES, LEARNT_NAMES
 from r2gen_lib.model.lora_names import name_without_lora
 from r2gen_lib.model.strict_loading import load_strictly, read_tensors
 
@@ -46,9 +46,24 @@ def eye_head(model: R2GenGPT) -> nn.Linear | None:
     """
     if not _is_laptops(model.vision):
         return None
-    head = nn.Linear(model.vision.width, len(FINDING_NAMES))
-    load_strictly(head, read_tensors(repository_data(_EYE_HEAD)), "token head")
-    return head.requires_grad_(False)
+    return shipped_head(model.vision.width).requires_grad_(False)
+
+
+def shipped_head(width: int) -> nn.Linear:
+    """The head in ``data/weights``, from a visual token of that width to findings, in the order of ``FINDING_NAMES``.
+
+    Its outputs are NaN for findings that it has not learnt (those behind ``LEARNT_NAMES``).
+
+    Raises:
+        AssetError: the file is missing.
+        CheckpointError: it is for another width.
+    """
+    head, tensors = nn.Linear(width, len(FINDING_NAMES)), read_tensors(repository_data(_EYE_HEAD))
+    for name, tensor in tensors.items():
+        later = tensor.new_full((len(FINDING_NAMES) - len(LEARNT_NAMES), *tensor.shape[1:]), torch.nan)
+        tensors[name] = torch.cat([tensor, later])
+    load_strictly(head, tensors, "token head")
+    return head
 
 
 @torch.no_grad()

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from r2gen_lib.config import Preset, VisionConfig
 from r2gen_lib.data.study import Study
 from r2gen_lib.errors import R2GenError
-from r2gen_lib.findings.finding import FINDING_NAMES, PATTERNS, ZONES, Finding
+from r2gen_lib.findings.finding import FINDING_NAMES, PATTERNS, Finding
+from r2gen_lib.findings.kinds import ZONES
 
 MODEL_NAME = "finding_labels"  # VisionConfig.model_name of a perfect eye
 TOKENS = 16  # as many as the laptop preset shows

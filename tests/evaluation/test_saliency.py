@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -73,7 +74,7 @@ def test_a_map_points_at_what_the_model_looks_at(method):
 
 def test_methods_are_named_and_the_eye_needs_its_head():
     model = tiny_model()
-    assert method_names(model) == ("tokens", "picture")
+    assert method_names(model, HEART) == ("tokens", "picture")
     with pytest.raises(R2GenError, match="tokens, picture, occlusion, eye"):
         saliency_maps(model, [], FLUID, "guess")
     with pytest.raises(R2GenError, match="laptop's encoder"):
@@ -136,7 +137,11 @@ def test_the_laptop_model_sees_a_large_heart_and_its_eye_points_at_it():
     assert (result.rows["log-odds with"] > result.rows["log-odds without"]).all()
     assert (result.rows["eye with"] > result.rows["eye without"]).all()
     assert stages(result).loc["Cardiomegaly", "eye"] == 1
-    assert method_names(model) == tuple(name for name in METHODS if name != "occlusion")
+    assert method_names(model, HEART) == tuple(name for name in METHODS if name != "occlusion")
+    new = replace(HEART, finding="Fungus Ball")  # which its head has not learnt
+    assert method_names(model, new) == ("tokens", "picture")
+    with pytest.raises(R2GenError, match="Fungus Ball is not among the findings that the shipped head has learnt"):
+        saliency_maps(model, [np.zeros((224, 224), np.uint8)], new, "eye")
     played = pointing_game(model, pairs)
     eye = played.rows[played.rows.method == "eye"]
     assert eye.hit.all() and set(played.rows.method) == {"tokens", "picture", "eye"}

@@ -9,8 +9,16 @@ import pytest
 from r2gen_lib.assets import asset
 from r2gen_lib.data.readers.openi import read_openi_archive
 from r2gen_lib.errors import SimulationError
-from r2gen_lib.findings.finding import FINDING_NAMES, MIDLINE, PATTERNS, ZONES
-from r2gen_lib.findings.mesh_codes import MODIFIERS, ZONES_OF, findings_from_mesh, findings_of_code, rule_of
+from r2gen_lib.findings.finding import FINDING_NAMES, LEARNT_NAMES, MIDLINE, PATTERNS
+from r2gen_lib.findings.kinds import ZONES
+from r2gen_lib.findings.mesh_codes import (
+    MODIFIERS,
+    ZONES_OF,
+    findings_from_mesh,
+    findings_of_code,
+    heading_of,
+    rule_of,
+)
 from r2gen_lib.findings.mesh_rules import RULES
 
 
@@ -184,7 +192,10 @@ def test_every_code_of_openi_is_known_and_every_sided_finding_gets_its_side(open
             names[finding.name] += 1
             assert finding.side in (("",) if finding.name in MIDLINE else ("left", "right", "bilateral"))
             assert finding.zone in ("", *ZONES_OF.get(finding.name, ()))
-    assert set(names) == set(FINDING_NAMES) and min(names.values()) >= 10
+    coded = {heading_of(code) for _, mesh in openi.values() for code in mesh}
+    drawn = {name for heading in coded for rule in RULES[heading] for name in rule.draws}
+    assert set(names) == drawn and min(names.values()) >= 10
+    assert list(LEARNT_NAMES) == [name for name in FINDING_NAMES if name in drawn]
 
 
 def test_every_visible_code_that_occurs_ten_times_is_drawn(openi):

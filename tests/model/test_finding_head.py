@@ -12,6 +12,8 @@ from tiny_system import tiny_language, tiny_model
 
 from r2gen_lib.assets import repository_data
 from r2gen_lib.config import PRESETS, LoraConfig
+from r2gen_lib.findings.finding import LEARNT_NAMES
+from r2gen_lib.model import finding_head
 from r2gen_lib.model.finding_head import eye_head, eye_logits
 from r2gen_lib.model.r2gengpt import R2GenGPT
 
@@ -46,3 +48,14 @@ def test_one_changed_value_is_another_encoder():
 
 def test_an_encoder_of_another_shape_has_none():
     assert eye_head(tiny_model()) is None
+
+
+def test_what_was_added_after_the_head_was_fitted_is_unknown_and_the_rest_as_before(monkeypatch):
+    model = laptop()
+    features = torch.randn(2, 49, model.vision.width)
+    before = eye_logits(model, features)
+    monkeypatch.setattr(finding_head, "FINDING_NAMES", (*finding_head.FINDING_NAMES, "Fungus Ball"))
+    after = eye_logits(model, features)
+    known = len(LEARNT_NAMES)
+    assert np.array_equal(after[:, :known], before[:, :known]) and not np.isnan(before[:, :known]).any()
+    assert after.shape[1] > known and np.isnan(after[:, known:]).all()

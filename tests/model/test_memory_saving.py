@@ -11,7 +11,7 @@ import timm
 import torch
 from tiny_system import TINY, tiny_language, tiny_model, tiny_pixels
 
-from r2gen_lib.config import PRESETS
+from r2gen_lib.config import PRESETS, VisionConfig
 from r2gen_lib.errors import AssetError, R2GenError
 from r2gen_lib.model import llm as language
 from r2gen_lib.model import memory_saving as low_memory
@@ -173,6 +173,27 @@ def test_hub_weights_offline_say_what_to_do():
         load_vision_weights(encoder, "timm:ms_in1k")
     with pytest.raises(AssetError, match="Invalid pretrained tag"):
         load_vision_weights(encoder, "timm:nothing")
+
+
+def test_hub_weights_of_a_model_without_a_picture_size_fail_for_the_hub_alone():
+    with pytest.raises(AssetError, match="timm:d2_in1k of convnext_atto") as told:
+        load_vision_weights(VisionEncoder(VisionConfig("convnext_atto", 64)), "timm:d2_in1k")
+    assert "img_size" not in str(told.value) and "Tags timm has for it: d2_in1k" in str(told.value)
+
+
+@pytest.mark.parametrize("name", ["convnext_atto", "resnet18", "tinynet_e"])
+def test_hub_weights_of_convolutional_models_are_read(name, monkeypatch):
+    create = timm.create_model
+
+    def pretrained(name, pretrained, **options):
+        torch.manual_seed(7)
+        return create(name, pretrained=False, **options)
+
+    encoder = VisionEncoder(VisionConfig(name, 64))
+    monkeypatch.setattr("r2gen_lib.model.timm_weights.timm.create_model", pretrained)
+    load_vision_weights(encoder, "timm")
+    expected = pretrained(name, True, num_classes=0, global_pool="")
+    assert all(torch.equal(p, q) for p, q in zip(encoder.swin.parameters(), expected.parameters(), strict=True))
 
 
 def test_hub_weights_are_read_strictly(monkeypatch):

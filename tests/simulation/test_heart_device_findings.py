@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from r2gen_lib.findings.finding import MIDLINE, ZONES, Finding
+from r2gen_lib.findings.finding import MIDLINE, Finding
+from r2gen_lib.findings.kinds import ZONES
 from r2gen_lib.simulation.anatomy.thorax import VOXEL_MM, load_thorax
 from r2gen_lib.simulation.drawers import devices as device_findings
 from r2gen_lib.simulation.drawers import heart as heart_findings

@@ -14,6 +14,7 @@ from r2gen_lib.errors import CacheError, SimulationError
 from r2gen_lib.files import cache_dir
 from r2gen_lib.findings.finding import FINDING_NAMES, MIDLINE, Finding
 from r2gen_lib.simulation import render as batch
+from r2gen_lib.simulation.drawers.draw import DRAWERS
 from r2gen_lib.simulation.projection import VIEWS
 from r2gen_lib.simulation.simulate import Patient, simulate, token_labels
 
@@ -268,3 +269,9 @@ def test_a_cache_that_cannot_be_written_is_one_clear_error(tmp_path, monkeypatch
     monkeypatch.setenv("R2GEN_CACHE", str(tmp_path / "file" / "cache"))
     with pytest.raises(CacheError, match="R2GEN_CACHE"):
         batch.cached_picture("patient", ())
+
+
+def test_a_finding_that_nothing_draws_is_named(monkeypatch):
+    monkeypatch.delitem(DRAWERS, "Mass")
+    with pytest.raises(SimulationError, match="'Mass': found no drawer, expected a line in DRAWERS"):
+        Patient("patient", (Finding("Mass", "left"),))

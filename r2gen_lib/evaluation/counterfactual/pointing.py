@@ -59,7 +59,6 @@ def pointing_game(
     Raises:
         DataError: no pair has a finding put in.
     """
-    methods = tuple(methods) or method_names(model)
     put = [pair for kind in (NORMAL, BESIDE) for pair in pairs if pair.kind == kind]
     if not put:
         raise DataError(f"pointing_game: found no pair with a finding put in among {len(pairs)}. Make some.")
@@ -70,7 +69,7 @@ def pointing_game(
         targets = [target_of(with_, case.finding) for with_, _ in drawn]
         bodies = [body_of(with_.picture) for with_, _ in drawn]
         kept: list[dict[str, np.ndarray]] = [{} for _ in some]
-        for method in methods:
+        for method in methods or method_names(model, case):
             pictures = [picture.picture for picture, _ in drawn] + [picture.picture for _, picture in drawn]
             maps = [_fitted(one, len(pictures[0])) for one in saliency_maps(model, pictures, case, method)]
             for i, (pair, target, body) in enumerate(zip(some, targets, bodies, strict=True)):

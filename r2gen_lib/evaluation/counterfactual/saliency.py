@@ -20,7 +20,7 @@ from torch import Tensor
 from r2gen_lib.errors import R2GenError
 from r2gen_lib.evaluation.counterfactual.likelihood import log_odds
 from r2gen_lib.findings.chexpert import Case
-from r2gen_lib.findings.finding import FINDING_NAMES
+from r2gen_lib.findings.finding import FINDING_NAMES, LEARNT_NAMES
 from r2gen_lib.inference.feature_cache import picture_pixels
 from r2gen_lib.model.finding_head import eye_head
 
@@ -48,7 +48,7 @@ def saliency_maps(
         batch_size: pictures at once; for "occlusion", squares tried at once.
 
     Raises:
-        R2GenError: unknown method, or "eye" for an encoder that has no head of its own.
+        R2GenError: unknown method, or "eye" where the encoder has no head of its own, or its head has not learnt it.
     """
     if method not in METHODS:
         raise R2GenError(f"saliency method {method!r}: expected one of {', '.join(METHODS)}.")
@@ -62,9 +62,11 @@ def saliency_maps(
         model.train(was_training)
 
 
-def method_names(model: R2GenGPT) -> tuple[str, ...]:
-    """The quick methods that ``model`` has: all but "occlusion", and "eye" only with the laptop's encoder."""
-    return ("tokens", "picture") + (("eye",) if eye_head(model) is not None else ())
+def method_names(model: R2GenGPT, case: Case) -> tuple[str, ...]:
+    """The quick methods that ``model`` has for a finding: all but "occlusion"; "eye" with the laptop's encoder alone,
+    and for what its head has learnt."""
+    learnt = case.finding in LEARNT_NAMES and eye_head(model) is not None
+    return ("tokens", "picture") + (("eye",) if learnt else ())
 
 
 def _speaks_for(model: R2GenGPT, case: Case, features: Tensor) -> Tensor:
@@ -112,6 +114,11 @@ def _eye(model: R2GenGPT, pixels: Tensor, case: Case) -> np.ndarray:
         raise R2GenError(
             f"saliency method 'eye': preset {model.preset.name} has no head for findings on its encoder, expected the "
             "laptop's encoder. Use 'tokens' or 'picture'."
+        )
+    if case.finding not in LEARNT_NAMES:
+        raise R2GenError(
+            f"saliency method 'eye': {case.finding} is not among the findings that the shipped head has learnt. Use "
+            "'tokens' or 'picture'."
         )
     logits = head(model.encode(pixels).float().cpu())[..., FINDING_NAMES.index(case.finding)]  # (B, N)
     return _over_picture(logits, pixels.shape[-1])

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from r2gen_lib.findings.finding import LUNG_ZONES, Finding
+from r2gen_lib.findings.finding import Finding
+from r2gen_lib.findings.kinds import LUNG_ZONES
 from r2gen_lib.simulation.anatomy.geometry import METAL, Edit, ball_box, box_grid
 from r2gen_lib.simulation.anatomy.landmarks import (
     aorta_line,

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from r2gen_lib.errors import SimulationError
 from r2gen_lib.findings.finding import MIDLINE, Finding
 from r2gen_lib.simulation.anatomy.geometry import Edit
 from r2gen_lib.simulation.anatomy.thorax import Thorax
@@ -41,6 +42,9 @@ def draw(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edi
         thorax: the anatomy.
         finding: what to draw; an open side or severity is chosen by ``rng``.
         rng: the study's generator for this finding.
+
+    Raises:
+        SimulationError: nothing draws it.
     """
     severity = finding.severity if finding.severity is not None else float(rng.uniform(0.3, 0.7))
     either = str(rng.choice(["left", "right"]))  # always drawn, so that naming the side changes nothing else
@@ -48,5 +52,10 @@ def draw(thorax: Thorax, finding: Finding, rng: np.random.Generator) -> list[Edi
         sides = [""]
     else:
         sides = ["left", "right"] if finding.side == "bilateral" else [finding.side or either]
+    if finding.name not in DRAWERS:
+        raise SimulationError(
+            f"finding {finding.name!r}: found no drawer, expected a line in DRAWERS of one of simulation/drawers. "
+            "docs/recipes/add_a_finding.md says how."
+        )
     function = DRAWERS[finding.name]
     return [edit for side in sides for edit in function(thorax, replace(finding, side=side, severity=severity), rng)]

@@ -25,7 +25,7 @@ from r2gen_lib.errors import AssetError
 from r2gen_lib.files import atomic_write
 from r2gen_lib.findings.finding import FINDING_NAMES
 from r2gen_lib.model.encoder import make_timm
-from r2gen_lib.model.finding_head import picture_logits
+from r2gen_lib.model.finding_head import picture_logits, shipped_head
 from r2gen_lib.model.llm import choose_dtype
 from r2gen_lib.model.r2gengpt import default_device
 from r2gen_lib.model.strict_loading import load_strictly, read_tensors
@@ -134,7 +134,7 @@ def shipped_eye() -> TokenClassifier:
     backbone, vision = SwinBackbone(), PRESETS[PRESET].vision
     model = TokenClassifier(backbone, backbone.swin.num_features, vision.mean, vision.std)
     load_strictly(backbone.swin, read_tensors(repository_data("weights/vision_laptop.safetensors")), "vision_laptop")
-    load_strictly(model.head, read_tensors(repository_data("weights/vision_laptop_head.safetensors")), "token head")
+    model.head = shipped_head(backbone.swin.num_features)
     return model.eval()
 
 

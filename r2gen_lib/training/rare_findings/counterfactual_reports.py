@@ -18,7 +18,7 @@ import numpy as np
 from r2gen_lib.data.study import Study, by_split
 from r2gen_lib.errors import DataError
 from r2gen_lib.findings.chexpert import CASES, PARENT
-from r2gen_lib.findings.finding import Finding
+from r2gen_lib.findings.finding import LEARNT_NAMES, Finding
 from r2gen_lib.findings.report_labeler import State, label_reports, sentence_labels
 from r2gen_lib.findings.sentences import SAYABLE, sentence_for
 from r2gen_lib.sources import simulated_pictures
@@ -27,7 +27,9 @@ from r2gen_lib.training.pretraining.data import drawn_anew
 _DENIALS = {case.observation: case.absent for case in reversed(CASES.values())}
 #: What the laptop's encoder sees at 224 x 224 pixels; nodules and fractures are too faint. A finding that is named in
 #: reports and not seen is learnt all the same, as something to say now and then: it becomes an invention.
-CLEAR = tuple(name for name in SAYABLE if name not in ("Nodule", "Rib Fracture", "Clavicle Fracture"))
+CLEAR = tuple(
+    name for name in SAYABLE if name in LEARNT_NAMES and name not in ("Nodule", "Rib Fracture", "Clavicle Fracture")
+)
 
 
 def rewritten_studies(
@@ -41,7 +43,7 @@ def rewritten_studies(
     Args:
         studies: those of simulated pictures; of these the normal ones of the train split are taken.
         seed: of studies, findings and words.
-        findings: names of what is drawn, all equally likely; at least three of ``simulation.sentences.SAYABLE``.
+        findings: names of what is drawn, all equally likely; at least three of ``findings.sentences.SAYABLE``.
 
     Raises:
         DataError: a finding has no sentence, there are fewer than three, or there is no normal study with simulated
