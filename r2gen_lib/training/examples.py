@@ -93,9 +93,9 @@ def mean_loss(
     model.eval()
     order = sorted(range(len(examples)), key=lambda i: examples.lengths[i])
     sums = torch.zeros(2, dtype=torch.float64)  # of losses, and of tokens
-    for indices, counts in processes.turns(cut(order, batch_size), is_sharded(model.language)):
+    for indices, weight in processes.turns(cut(order, batch_size), is_sharded(model.language)):
         out = model(**examples.batch(indices, shift=int(shuffled)))
-        sums += counts * torch.tensor([out.loss.item() * len(out.labels), len(out.labels)], dtype=torch.float64)
+        sums += weight * torch.tensor([out.loss.item() * len(out.labels), len(out.labels)], dtype=torch.float64)
     model.train(was_training)
     total, tokens = processes.sum(sums).tolist()
     return total / tokens

@@ -78,11 +78,11 @@ def _scores(model: R2GenGPT, examples: Examples, batch_size: int, processes: Pro
     from r2gen_lib.metrics.nlg import tokenize
 
     written: dict[int, str] = {}
-    for indices, counts in processes.turns(cut(range(len(examples)), batch_size), is_sharded(model.language)):
+    for indices, weight in processes.turns(cut(range(len(examples)), batch_size), is_sharded(model.language)):
         given = examples.batch(indices)
         given.pop("reports")
         texts = model.generate(**given)
-        if counts:
+        if weight:
             written |= dict(zip(indices, texts, strict=True))
     together = {i: text for each in processes.gather(written) for i, text in each.items()}
     if not processes.main:
