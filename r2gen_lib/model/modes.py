@@ -21,9 +21,17 @@ def make_mapper(
 ) -> VisualMapper:
     """The preset's mapper between an encoder and a language model of that width."""
     pool = preset.visual_token_pool
-    count = (pool**2 if pool else token_count(encoder)) if preset.visual_token_bias else 0
-    own = preset.visual_token_rank, preset.visual_token_scale
-    return VisualMapper(encoder.width, language_width, start_gain, pool, count, *own)
+    told_apart = preset.visual_token_bias or preset.visual_token_rank > 0
+    return VisualMapper(
+        encoder.width,
+        language_width,
+        start_gain,
+        pool,
+        tokens=(pool**2 if pool else token_count(encoder)) if told_apart else None,
+        bias=preset.visual_token_bias,
+        rank=preset.visual_token_rank,
+        scale=preset.visual_token_scale,
+    )
 
 
 def prepare_mode(encoder: VisionEncoder, mapper: nn.Module, mode: str, lora: LoraConfig) -> None:
