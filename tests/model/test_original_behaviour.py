@@ -16,8 +16,8 @@ from r2gen_lib.config.original_behaviour import with_original_behaviour
 from r2gen_lib.config.serialization import preset_from_dict, preset_to_dict
 from r2gen_lib.model.fused_qkv_lora import query_and_value
 from r2gen_lib.model.r2gengpt import R2GenGPT
-from r2gen_lib.training import trainer
 from r2gen_lib.training.examples import Examples
+from r2gen_lib.training.run import Run
 from r2gen_lib.training.schedule import make_optimizer, rate_at
 
 DROPS = dict(vision=replace(TINY.vision, model_kwargs=TINY.vision.model_kwargs | {"drop_path_rate": 0.5}))
@@ -98,9 +98,7 @@ def test_everything_decays():
 
 def batches(shuffle: bool, tmp_path, **profile):
     optim = replace(TINY.optim, shuffle=shuffle)
-    run = trainer._Run(
-        tiny_model(), tiny_studies(), replace(TINY, optim=optim), replace(PROFILE, **profile), tmp_path, 0, False
-    )
+    run = Run(tiny_model(optim=optim), tiny_studies(), replace(PROFILE, **profile), tmp_path, progress=False)
     return [[[run.train_set.studies[i].id for i in batch] for batch in run._batches(epoch)] for epoch in range(2)]
 
 

@@ -12,7 +12,7 @@ from tiny_system import PROFILE, TINY, tiny_language, tiny_model, tiny_studies
 
 from r2gen_lib.errors import CheckpointError, DataError, R2GenError
 from r2gen_lib.model.r2gengpt import R2GenGPT
-from r2gen_lib.training import trainer
+from r2gen_lib.training.run import Run
 from r2gen_lib.training.trainer import train
 
 pytestmark = pytest.mark.usefixtures("empty_cache")
@@ -60,14 +60,14 @@ def test_the_picture_comes_to_matter(tmp_path):
 
 def stop_after(step, monkeypatch):
     """Kill the run in the middle of an update."""
-    update = trainer._Run._update
+    update = Run._update
 
     def killed(run):
         if run.step == step:
             raise KeyboardInterrupt
         return update(run)
 
-    monkeypatch.setattr(trainer._Run, "_update", killed)
+    monkeypatch.setattr(Run, "_update", killed)
 
 
 @pytest.mark.parametrize("mode", ["shallow", "delta"])
@@ -88,7 +88,7 @@ def test_a_killed_run_goes_on_as_if_nothing_happened(mode, tmp_path, monkeypatch
 
 def test_a_finished_run_is_not_run_again(tmp_path, monkeypatch):
     first = fit(tiny_model(), tmp_path)
-    monkeypatch.setattr(trainer._Run, "_update", lambda run: pytest.fail("trained again"))
+    monkeypatch.setattr(Run, "_update", lambda run: pytest.fail("trained again"))
     model = tiny_model()
     second = fit(model, tmp_path)
     pd.testing.assert_frame_equal(first.history, second.history)
@@ -206,7 +206,7 @@ def test_unwritable_out_dir(tmp_path):
 
 def test_the_seed_chooses_the_studies(tmp_path):
     profile = replace(PROFILE, train_studies=6, val_studies=4)
-    runs = [trainer._Run(tiny_model(), tiny_studies(), TINY, profile, tmp_path, seed, False) for seed in (0, 0, 1)]
+    runs = [Run(tiny_model(), tiny_studies(), profile, tmp_path, seed, False) for seed in (0, 0, 1)]
     ids = [[s.id for s in run.train_set.studies] for run in runs]
     assert ids[0] == ids[1] != ids[2] and len(ids[0]) == 6
     assert np.all([len(run.val_set) == 4 for run in runs])
