@@ -83,7 +83,7 @@ def pool_tokens(features: Float[Tensor, "B N D_v"], side: int | None) -> Float[T
     grid = math.isqrt(features.shape[1])
     if grid * grid != features.shape[1] or not 0 < side <= grid:
         raise R2GenError(
-            f"visual_token_pool: found {side} for {features.shape[1]} visual tokens, expected a side "
+            f"mapper.pool: found {side} for {features.shape[1]} visual tokens, expected a side "
             "between 1 and that of a square grid. Use None to pass every token on."
         )
     square = features.transpose(1, 2).unflatten(2, (grid, grid))  # (B, D_v, g, g)

@@ -20,17 +20,18 @@ def make_mapper(
     preset: Preset, encoder: VisionEncoder | PerfectEye, language_width: int, start_gain: float = 1.0
 ) -> VisualMapper:
     """The preset's mapper between an encoder and a language model of that width."""
-    pool = preset.visual_token_pool
-    told_apart = preset.visual_token_bias or preset.visual_token_rank > 0
+    mapper = preset.mapper
+    told_apart = mapper.bias or mapper.rank > 0
+    tokens = (mapper.pool**2 if mapper.pool else token_count(encoder)) if told_apart else None
     return VisualMapper(
         encoder.width,
         language_width,
         start_gain,
-        pool,
-        tokens=(pool**2 if pool else token_count(encoder)) if told_apart else None,
-        bias=preset.visual_token_bias,
-        rank=preset.visual_token_rank,
-        scale=preset.visual_token_scale,
+        mapper.pool,
+        tokens=tokens,
+        bias=mapper.bias,
+        rank=mapper.rank,
+        scale=mapper.scale,
     )
 
 

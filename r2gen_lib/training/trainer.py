@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from r2gen_lib.config import Preset, Profile, get_preset, get_profile
+from r2gen_lib.config.provenance import settings
 from r2gen_lib.data.audit.audit import require_healthy
 from r2gen_lib.data.study import Study
 from r2gen_lib.data.views import with_views
@@ -18,7 +19,6 @@ from r2gen_lib.errors import R2GenError
 from r2gen_lib.model.r2gengpt import R2GenGPT
 from r2gen_lib.training.run import Run
 from r2gen_lib.training.tensorboard import FOLDER, EventFiles
-from r2gen_lib.training.validation import check_choices
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,8 @@ def train(
     step, and the same call goes on from it.
 
     Args:
-        preset: the model's own, or one that differs in ``optim`` alone, and there not in ``layernorm_start``: the
-            model was made with it. The model goes on with what is given, ``max_report_tokens`` and the original's
-            habits included, and so it is written into the checkpoint.
+        preset: the model's own, or one that differs in ``optim`` alone: all else the model was made with. The run goes
+            by what is given, and so it is written into the checkpoint.
         profile: how many studies and steps; by default the environment's.
         out_dir: results, and the state from which a killed run goes on when called again with ``resume``.
         seed: of the choice of studies, their order, and dropout.
@@ -89,9 +88,7 @@ def train(
     studies = with_views(studies, model.preset.vision.views, missing_view)
     chosen = get_preset(preset or model.preset)
     require_healthy(studies, chosen, skip_checks, tokenizer=model.tokenizer)
-    chosen = _same_but_optim(model.preset, chosen)
-    check_choices(chosen.optim)
-    model.preset = chosen
+    model.preset = _same_but_optim(model.preset, chosen)
     with closing(EventFiles(Path(out_dir) / FOLDER)) if tensorboard else nullcontext() as events:
         run = Run(model, studies, get_profile(profile), Path(out_dir), seed, progress, events)
         run.start(resume)
@@ -100,16 +97,17 @@ def train(
         return TrainResult(pd.DataFrame(run.history), best, run.out_dir)
 
 
-def _same_but_optim(model_preset: Preset, preset: Preset) -> Preset:
-    if replace(preset, optim=model_preset.optim) != model_preset:
+def _same_but_optim(made: Preset, asked: Preset) -> Preset:
+    """``asked``, if it differs from what the model was made with in nothing that the model reads."""
+    ours, theirs = ({"name": preset.name, **dict(settings(preset))} for preset in (made, asked))
+    differ = [
+        f"{name} (found {theirs.get(name)!r}, the model was made with {ours.get(name)!r})"
+        for name in ours | theirs
+        if ours.get(name) != theirs.get(name) and not name.startswith("optim.")
+    ]
+    if differ:
         raise R2GenError(
-            f"train: preset {preset.name!r} differs from the model's ({model_preset.name!r}) in more than "
-            "optim. Make the model from the same preset."
+            f"train: preset {asked.name!r} is not the model's: it differs in {', '.join(differ)}. Training can change "
+            "optim alone: make the model from the same preset."
         )
-    made, asked = model_preset.optim.layernorm_start, preset.optim.layernorm_start
-    if asked != made:
-        raise R2GenError(
-            f"train: preset {preset.name!r} has optim.layernorm_start={asked!r}, but the model's mapper was made with "
-            f"{made!r}, and training cannot change where it started. Make the model from the same preset."
-        )
-    return preset
+    return asked

@@ -64,7 +64,7 @@ def test_a_projection_of_its_own_needs_no_bias():
 
 @pytest.mark.parametrize("tokens, side", [(48, 4), (49, 8), (49, 0)])
 def test_pool_refuses_what_is_no_grid(tokens, side):
-    with pytest.raises(R2GenError, match="visual_token_pool"):
+    with pytest.raises(R2GenError, match="mapper.pool"):
         pool_tokens(torch.randn(1, tokens, 4), side)
 
 

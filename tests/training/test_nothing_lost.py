@@ -215,7 +215,7 @@ def test_a_held_out_loss_that_is_no_number_is_never_the_best(tmp_path, monkeypat
 
 @pytest.mark.parametrize("field", ["non_finite", "select_by"])
 def test_unknown_choices(field, tmp_path):
-    with pytest.raises(R2GenError, match=f"OptimConfig.{field}: found 'maybe', expected one of"):
+    with pytest.raises(R2GenError, match=f"optim.{field}: found 'maybe', expected '"):
         fit(tiny_model(), tmp_path, with_optim(**{field: "maybe"}))
 
 
