@@ -32,7 +32,7 @@ class Row:
 
     why: str
     optim: dict[str, Any] = field(default_factory=dict)
-    system: dict[str, Any] = field(default_factory=dict)
+    mapper: dict[str, Any] = field(default_factory=dict)
     times: float = 1.0  # steps, relative to the other rows: batches of 8 see as many studies in half of them
     seed: int = 0  # of the choice of studies, their order, and dropout
 
@@ -42,27 +42,24 @@ ROWS = {
     "another seed": Row("the recipe with other studies: what chance moves", seed=1),
     "rate 1e-3": Row("a usual rate for a small layer", dict(learning_rate=1e-3)),
     "rate 2e-2": Row("three times the recipe's", dict(learning_rate=2e-2)),
-    "gain 1": Row("LayerNorm as the paper starts it: seven times as loud as a word", dict(layernorm_start="one")),
+    "gain 1": Row("LayerNorm as the paper starts it: seven times as loud as a word", mapper=dict(start_gain="one")),
     "gain 1, rate 1e-4": Row(
-        "the paper's rate and gain, made for Llama-2-7b", dict(layernorm_start="one", learning_rate=1e-4)
+        "the paper's rate and gain, made for Llama-2-7b", dict(learning_rate=1e-4), mapper=dict(start_gain="one")
     ),
     "no warm-up": Row("whether the first ten steps matter", dict(warmup_steps=0)),
     "batch 8": Row("half as many steps of twice the size: as many studies", dict(batch_size=8), times=0.5),
     "no clipping": Row("whether the gradient's norm must be held", dict(clip_norm=None)),
-    "rank 32": Row(
-        "a thinner projection of each token's own, unscaled", system=dict(visual_token_rank=32, visual_token_scale=1.0)
-    ),
-    "rank 0": Row("one projection for all tokens, a bias each", system=dict(visual_token_rank=0)),
-    "the paper's mapper": Row(
-        "one projection and one bias for all tokens", system=dict(visual_token_rank=0, visual_token_bias=False)
-    ),
-    "49 tokens": Row("every token of the encoder", system=dict(visual_token_pool=None)),
+    "rank 32": Row("a thinner projection of each token's own, unscaled", mapper=dict(rank=32, scale=1.0)),
+    "rank 0": Row("one projection for all tokens, a bias each", mapper=dict(rank=0)),
+    "the paper's mapper": Row("one projection and one bias for all tokens", mapper=dict(rank=0, bias=False)),
+    "49 tokens": Row("every token of the encoder", mapper=dict(pool=None)),
 }
 
 
 def preset_of(row: Row) -> Preset:
     """The laptop preset with the row's changes."""
-    return replace(LAPTOP, optim=replace(LAPTOP.optim, **row.optim), **row.system)
+    optim, mapper = replace(LAPTOP.optim, **row.optim), replace(LAPTOP.mapper, **row.mapper)
+    return replace(LAPTOP, optim=optim, mapper=mapper)
 
 
 def curve(name: str, steps: int, out: Path, studies: list, language: LanguageModel) -> pd.DataFrame:

@@ -67,7 +67,7 @@ def stages_of(model: R2GenGPT, features: Tensor) -> dict[str, np.ndarray]:
         ).hidden_states
         for name, value in {
             "encoder": chunk.flatten(1),
-            "averaged": pool_tokens(chunk, model.preset.visual_token_pool).flatten(1),
+            "averaged": pool_tokens(chunk, model.preset.mapper.pool).flatten(1),
             "mapper": visual.flatten(1),
             f"LLM, layer {middle}": read[middle][:, -1],
             "LLM, last": read[-1][:, -1],

@@ -127,14 +127,14 @@ def beside(what: str, peak: int, estimate: Memory) -> dict[str, float]:
 def shortened(batch: int, report_tokens: int) -> Preset:
     """The iu_xray preset with that batch, reports of that length and a short generation."""
     preset = PRESETS["iu_xray"]
-    optim = replace(preset.optim, batch_size=batch, max_report_tokens=report_tokens)
+    optim, target = replace(preset.optim, batch_size=batch), replace(preset.target, max_tokens=report_tokens)
     decoding = replace(preset.decoding, min_new_tokens=NEW_TOKENS, max_new_tokens=NEW_TOKENS)
-    return replace(preset, optim=optim, decoding=decoding)
+    return replace(preset, optim=optim, target=target, decoding=decoding)
 
 
 def measure(mode: str, batch: int, folder: Path) -> dict[str, float]:
     """Two steps and a generation in this process: counts, seconds, bytes at the peaks, gradients."""
-    preset = shortened(batch, PRESETS["iu_xray"].optim.max_report_tokens)
+    preset = shortened(batch, PRESETS["iu_xray"].target.max_tokens)
     report = next(study.report for study in load_openi_reports() if 250 < len(study.report) < 400)
     with Resident() as resident:
         model = R2GenGPT.from_preset(preset, mode, vision_weights=None, language=mapped_language(folder), device="cpu")

@@ -70,7 +70,7 @@ class Loop:
         if key not in loaded:
             language = replace(LAPTOP.language, attention=row.attention, dtype=row.dtype)
             loaded[key] = load_language(language, "cpu")
-        preset = replace(LAPTOP, visual_token_pool=row.pool)
+        preset = replace(LAPTOP, mapper=replace(LAPTOP.mapper, pool=row.pool))
         self.model = R2GenGPT.from_preset(preset, mode, vision_weights=None, language=loaded[key], device="cpu")
         self.row, self.cached = row, row.features and mode == "shallow"
         self.read = ReportReader(self.model.language, self.model.prompt[0], constant=row.prefix_once)
@@ -84,7 +84,7 @@ class Loop:
             with torch.no_grad():
                 self.features = model.encode(pixels)
         visual = model.visual_tokens(None, self.features) if self.cached else model.visual_tokens(pixels)
-        limit = LAPTOP.optim.max_report_tokens
+        limit = LAPTOP.target.max_tokens
         ids = model.report_ids(reports, limit)
         spliced = splice(model.embed, visual, model.prompt, ids)
         if not self.row.by_length:
@@ -129,7 +129,7 @@ def measure(names: list[str], mode: str, rounds: int, size: int) -> pd.DataFrame
     loaded: dict = {}
     loops = {name: Loop(ROWS[name], mode, loaded) for name in names}
     model = next(iter(loops.values())).model
-    lengths = [len(ids) for ids in model.report_ids(reports, LAPTOP.optim.max_report_tokens)]
+    lengths = [len(ids) for ids in model.report_ids(reports, LAPTOP.target.max_tokens)]
     grouped, plain = length_batches(lengths, size, 0, 0), cut(range(len(reports)), size)
     pixels = torch.randn(size, len(LAPTOP.vision.views), 3, *[LAPTOP.vision.image_size] * 2)
     table = pd.DataFrame(0.0, index=names, columns=["s/step", "TFLOP", "loss"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from r2gen_lib.config.serialization import preset_from_dict, preset_to_dict
 from r2gen_lib.data.images.cache import PictureCache
 from r2gen_lib.data.images.decode import load_grey
 from r2gen_lib.data.images.preprocess import to_square
+from r2gen_lib.errors import CheckpointError
 from r2gen_lib.evaluation.compare_runs import read_run
 from r2gen_lib.evaluation.published_scores import read_measured
 from r2gen_lib.inference.feature_cache import encode_studies
@@ -77,11 +79,54 @@ def fields(values: dict, before: str = "") -> dict[str, object]:
     return flat
 
 
+#: What stood elsewhere in format 1.
+MOVED = {
+    "optim.layernorm_start": "mapper.start_gain",
+    "optim.max_report_tokens": "target.max_tokens",
+    "optim.mask_token_0": "target.mask_token_0",
+    "optim.noisy_frozen_encoder": "vision.noisy_when_frozen",
+    "visual_token_pool": "mapper.pool",
+    "visual_token_bias": "mapper.bias",
+    "visual_token_rank": "mapper.rank",
+    "visual_token_scale": "mapper.scale",
+}
+
+
 @pytest.mark.parametrize("name", ["laptop", "colab", "iu_xray", "mimic_cxr"])
 def test_every_field_of_a_saved_preset_keeps_its_value(name):
     written = json.loads((OLD / "presets.json").read_text(encoding="utf-8"))[name]
-    read = fields(json.loads(json.dumps(preset_to_dict(preset_from_dict(written)))))
-    assert {key: read[key] for key in fields(written)} == fields(written)
+    read = fields(json.loads(json.dumps(preset_to_dict(preset_from_dict(written, format=1)))))
+    assert {key: read[MOVED.get(key, key)] for key in fields(written)} == fields(written)
+    assert len(read) == len(fields(written))  # and nothing else is said
+
+
+def test_a_setting_from_before_that_is_not_the_default_is_not_lost():
+    written = json.loads((OLD / "presets.json").read_text(encoding="utf-8"))["laptop"]
+    written["optim"] |= {"mask_token_0": True, "noisy_frozen_encoder": True, "max_report_tokens": 7}
+    preset = preset_from_dict(written, format=1)
+    assert (preset.target.mask_token_0, preset.target.max_tokens, preset.vision.noisy_when_frozen) == (True, 7, True)
+
+
+def test_a_run_from_before_of_another_start_is_refused_by_name(tmp_path, empty_cache):
+    shutil.copytree(OLD / "stopped" / "shallow", tmp_path / "run")
+    preset = replace(TINY, mapper=replace(TINY.mapper, start_gain="one"))
+    model = R2GenGPT.from_preset(preset, "shallow", **parts())
+    with pytest.raises(CheckpointError, match="a run with another preset.*Give another out_dir"):
+        train(model, tiny_studies(), preset, PROFILE, tmp_path / "run", progress=False)
+
+
+@pytest.mark.parametrize("file, reader", [("config.json", "checkpoint"), ("state.json", "run")])
+def test_files_of_a_later_format_are_one_clear_error(file, reader, tmp_path, empty_cache):
+    run = tmp_path / "run"
+    shutil.copytree(OLD / "stopped" / "shallow", run)
+    path = run / ("best" if reader == "checkpoint" else "state") / file
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"format": 3}))
+    with pytest.raises(CheckpointError, match=f"{file}.*format 3, expected at most 2.*Update r2gen"):
+        if reader == "checkpoint":
+            R2GenGPT.from_trained(path.parent, **parts())
+        else:
+            model = R2GenGPT.from_preset(TINY, "shallow", **parts())
+            train(model, tiny_studies(), TINY, PROFILE, run, progress=False)
 
 
 def test_the_shipped_checkpoints_config_says_what_it_was_trained_with():
@@ -92,8 +137,8 @@ def test_the_shipped_checkpoints_config_says_what_it_was_trained_with():
         "efficientnet_lite0",
     )
     assert preset.vision.model_kwargs["depths"] == (2, 2) and preset.vision.mean == (0.5, 0.5, 0.5)
-    assert (preset.optim.learning_rate, preset.optim.layernorm_start) == (0.003, "embedding_std")
-    assert (preset.visual_token_pool, preset.visual_token_rank) == (4, 128)
+    assert (preset.optim.learning_rate, preset.mapper.start_gain) == (0.003, "embedding_std")
+    assert (preset.mapper.pool, preset.mapper.rank) == (4, 128)
 
 
 def test_scores_json_is_read_by_the_comparison_and_the_ledger():

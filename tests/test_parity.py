@@ -22,8 +22,10 @@ from r2gen_lib.config import (
     DecodingConfig,
     LanguageConfig,
     LoraConfig,
+    MapperConfig,
     OptimConfig,
     Preset,
+    TargetConfig,
     VisionConfig,
 )
 from r2gen_lib.config.original_behaviour import with_original_behaviour
@@ -59,8 +61,8 @@ class Case:
         """The case's model; without the original's behaviour only what its weights fit is the original's."""
         preset = self._preset()
         if original_behaviour:
-            pool = preset.visual_token_pool
-            preset = replace(with_original_behaviour(preset), visual_token_pool=pool)
+            mapper = preset.mapper
+            preset = replace(with_original_behaviour(preset), mapper=mapper)
         model = R2GenGPT(preset, self.config["mode"], VisionEncoder(preset.vision), self._language())
         targets = {name: p for name, p in model.named_parameters() if not name.startswith("language.")}
         ours = ("visual_encoder.", "llama_proj.", "layer_norm.")
@@ -86,7 +88,9 @@ class Case:
             vision=self._vision(),
             language=LanguageConfig(args["llama_model"], "float32"),
             prompt=PRESETS["iu_xray"].prompt,
-            optim=OptimConfig(args["learning_rate"], max_report_tokens=args["max_length"]),
+            optim=OptimConfig(args["learning_rate"]),
+            mapper=MapperConfig(pool=1 if args.get("global_only") else None),
+            target=TargetConfig(max_tokens=args["max_length"]),
             decoding=DecodingConfig(
                 args["beam_size"],
                 args["max_new_tokens"],
@@ -95,7 +99,6 @@ class Case:
                 length_penalty=args["length_penalty"],
             ),
             lora=LoraConfig(args["vis_r"], args["vis_alpha"], args["lora_dropout"], query_value=True),
-            visual_token_pool=1 if args.get("global_only") else None,
         )
 
     def _language(self) -> LanguageModel:

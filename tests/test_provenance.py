@@ -51,7 +51,7 @@ def test_the_papers_settings():
     }
     for setting, value in same.items():
         assert iu[setting] == mimic[setting] == value, setting
-    lengths = ["optim.epochs", "optim.max_report_tokens", "decoding.min_new_tokens", "decoding.max_new_tokens"]
+    lengths = ["optim.epochs", "target.max_tokens", "decoding.min_new_tokens", "decoding.max_new_tokens"]
     assert [iu[one] for one in lengths] == [15, 60, 40, 100]
     assert [mimic[one] for one in lengths] == [5, 100, 80, 120]
 

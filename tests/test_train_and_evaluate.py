@@ -45,7 +45,7 @@ def folder(tmp_path_factory):
     source, weights = str(folder / "llm"), str(folder / "swin.safetensors")
     tiny = replace(TINY, language=replace(TINY.language, source=source), vision=replace(TINY.vision, weights=weights))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("r2gen_lib.config.PRESETS", {**PRESETS, "tiny": tiny})
+        patch.setattr("r2gen_lib.config.presets.PRESETS", {**PRESETS, "tiny": tiny})
         patch.setattr("r2gen_lib.commands.options.PRESETS", {**PRESETS, "tiny": tiny})
         yield folder
 

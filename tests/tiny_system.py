@@ -13,10 +13,12 @@ from r2gen_lib.config import (
     DecodingConfig,
     LanguageConfig,
     LoraConfig,
+    MapperConfig,
     OptimConfig,
     Preset,
     Profile,
     PromptConfig,
+    TargetConfig,
     VisionConfig,
 )
 from r2gen_lib.data.study import Picture, Study
@@ -38,7 +40,9 @@ TINY = Preset(
     ),
     language=LanguageConfig("tiny", "float32", "eager", SHAPE),
     prompt=PromptConfig("Human : < Img >", "< / Img > Generate a report ."),
-    optim=OptimConfig(2e-2, "embedding_std", warmup_steps=2, batch_size=4, max_report_tokens=12),
+    optim=OptimConfig(2e-2, warmup_steps=2, batch_size=4),
+    mapper=MapperConfig(start_gain="embedding_std"),
+    target=TargetConfig(max_tokens=12),
     decoding=DecodingConfig(num_beams=2, max_new_tokens=8),
     lora=LoraConfig(rank=2, alpha=4, dropout=0.1),
 )

@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
 def _lengths(preset: Preset) -> str:
     decoding = preset.decoding
     return (
-        f"training on reports of {preset.optim.max_report_tokens} tokens, "
+        f"training on reports of {preset.target.max_tokens} tokens, "
         f"generation of {decoding.max_new_tokens} tokens with {decoding.num_beams} beams"
     )
 

@@ -141,8 +141,8 @@ def _studies(args: argparse.Namespace) -> list[Study]:
 def _model(args: argparse.Namespace, preset: Preset, profile: Profile, studies: list[Study]) -> R2GenGPT:
     """The model to train, once the cache has the simulated pictures that training will read."""
     from r2gen_lib import R2GenGPT
+    from r2gen_lib.data.selection import chosen_studies
     from r2gen_lib.simulation.render import draw_simulated
-    from r2gen_lib.training.trainer import chosen_studies
 
     draw_simulated([study for split in chosen_studies(studies, profile) for study in split], preset.vision.views)
     return R2GenGPT.from_preset(preset, mode=args.mode)

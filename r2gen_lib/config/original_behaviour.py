@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from r2gen_lib.config import PRESETS, Preset, get_preset
+from r2gen_lib.config import PRESETS, MapperConfig, Preset, get_preset
 
 _ORIGINAL = "_original"  # ends the name of a preset that behaves like the original
 
@@ -21,25 +21,20 @@ def with_original_behaviour(preset: str | Preset) -> Preset:
     return replace(
         preset,
         name=preset.name.removesuffix(_ORIGINAL) + _ORIGINAL,
-        vision=replace(preset.vision, fit="stretch"),
+        vision=replace(preset.vision, fit="stretch", noisy_when_frozen=True),
         optim=replace(
             preset.optim,
-            layernorm_start="one",
             warmup_steps=0,
             encoder_rate=1.0,
             clip_norm=None,
             shuffle=False,
             rate_per_epoch=True,
             decay_all=True,
-            noisy_frozen_encoder=True,
-            mask_token_0=True,
             balance=None,
             finding_weight=1.0,
         ),
+        mapper=MapperConfig(),
+        target=replace(preset.target, mask_token_0=True),
         decoding=replace(decoding, min_new_tokens=forced, no_repeat_ngram_size=0, cut_unfinished=False),
         lora=replace(preset.lora, query_value=True),
-        visual_token_pool=None,
-        visual_token_bias=False,
-        visual_token_rank=0,
-        visual_token_scale=1.0,
     )

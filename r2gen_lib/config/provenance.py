@@ -37,8 +37,8 @@ _ANYWHERE = {  # a setting that has the same source in every preset
     "optim.shuffle": "ours: on; the code reads the training split in the same order every epoch",
     "optim.rate_per_epoch": "ours: off; the code lowers its rate once an epoch, which a run of part of one never sees",
     "optim.decay_all": "ours: off; norms and biases are not decayed, as is usual; the code decays all",
-    "optim.noisy_frozen_encoder": "ours: off; the code leaves its frozen encoder in training mode",
-    "optim.mask_token_0": "ours: off; the code pads with <unk>, so an <unk> in a report is masked with the padding",
+    "vision.noisy_when_frozen": "ours: off; the code leaves its frozen encoder in training mode",
+    "target.mask_token_0": "ours: off; the code pads with <unk>, so an <unk> in a report is masked with the padding",
     "decoding.cut_unfinished": "ours: on; a report cut off in a word is no report; the code leaves it so",
     "decoding.do_sample": "paper: beam search, so nothing is drawn",
     "decoding.temperature": "ours: the distribution as it is, where sampling is asked for",
@@ -70,7 +70,7 @@ _PAPER = _SWIN_B | {
     "language.attention": "ours: the same numbers from less memory",
     "prompt.": "code: models/R2GenGPT.py, its prompt word for word",
     "optim.learning_rate": "code: configs/config.py, --learning_rate 1e-4",
-    "optim.layernorm_start": "code: models/R2GenGPT.py, nn.LayerNorm as torch starts it",
+    "mapper.start_gain": "code: models/R2GenGPT.py, nn.LayerNorm as torch starts it",
     "optim.warmup_steps": "code: models/R2GenGPT.py has no warm-up",
     "optim.encoder_rate": "code: models/R2GenGPT.py has one rate for all",
     "optim.batch_size": "code: scripts/*_run*.sh, --batch_size 8 on each of 2 GPUs (IU-Xray) or 4 (MIMIC-CXR); deep: 6",
@@ -79,23 +79,23 @@ _PAPER = _SWIN_B | {
     "decoding.repetition_penalty": "code: scripts/*_run*.sh, --repetition_penalty 2.0",
     "decoding.length_penalty": "code: scripts/*_run*.sh, --length_penalty 2.0",
     "decoding.no_repeat_ngram_size": "code: --no_repeat_ngram_size 2 is parsed and never used, so 0 is what acts",
-    "visual_token_pool": "paper: all 49 tokens are shown to the language model",
-    "visual_token_bias": "paper: none",
-    "visual_token_rank": "paper: none",
-    "visual_token_scale": "paper: none",
+    "mapper.pool": "paper: all 49 tokens are shown to the language model",
+    "mapper.bias": "paper: none",
+    "mapper.rank": "paper: none",
+    "mapper.scale": "paper: none",
 }
 _OURS = {
     "prompt.": "ours: SmolLM2's chat format, with the shortest instruction that names the task",
-    "optim.layernorm_start": "ours: no louder than a word; 120 steps show no difference to 1 (convergence.csv)",
+    "mapper.start_gain": "ours: no louder than a word; 120 steps show no difference to 1 (convergence.csv)",
     "optim.clip_norm": "ours: the usual 1; 120 steps without it end alike (convergence.csv)",
-    "optim.max_report_tokens": "measured: 2.4 % of Open-i's findings have more SmolLM2 tokens; the median is 46",
+    "target.max_tokens": "measured: 2.4 % of Open-i's findings have more SmolLM2 tokens; the median is 46",
     "decoding.num_beams": "paper: beam search of width 3",
     "decoding.max_new_tokens": "ours: as long as the reports that are trained on",
     "decoding.min_new_tokens": "ours: none; the code forces 40 or 80 tokens, also where a normal study needs ten",
     "decoding.repetition_penalty": "ours: the code's 2.0 makes a small model avoid words that it needs twice",
     "decoding.length_penalty": "ours: none; the score of a report is its mean log-probability a token",
     "decoding.no_repeat_ngram_size": "ours: no six words twice, which a small model does and a radiologist seldom",
-    "visual_token_bias": "measured: 0.15 nats in the first 100 steps (docs/experiments.md)",
+    "mapper.bias": "measured: 0.15 nats in the first 100 steps (docs/experiments.md)",
 }
 
 SOURCES: Mapping[str, Mapping[str, str]] = {
@@ -118,15 +118,15 @@ SOURCES: Mapping[str, Mapping[str, str]] = {
         "optim.encoder_rate": "ours: 6e-3 is the mapper's; the encoder's own tensors get 3e-4",
         "optim.batch_size": "measured: 2.1 GB at most in training (benchmarks/memory.py); 360 steps fit a lesson",
         "optim.epochs": "ours: for the longer run; lessons stop by the profile's steps",
-        "visual_token_rank": "measured: rank 32 brought 0.25 nats in 120 steps, this one more (docs/experiments.md)",
-        "visual_token_scale": "measured: with rank 128, 0.11 nats in 300 steps beside rank 32 (docs/experiments.md)",
-        "visual_token_pool": "measured: a quarter less time a step than 49, which learn sooner (docs/experiments.md)",
+        "mapper.rank": "measured: rank 32 brought 0.25 nats in 120 steps, this one more (docs/experiments.md)",
+        "mapper.scale": "measured: with rank 128, 0.11 nats in 300 steps beside rank 32 (docs/experiments.md)",
+        "mapper.pool": "measured: a quarter less time a step than 49, which learn sooner (docs/experiments.md)",
     },
     "colab": _SWIN_B
     | _OURS
     | {
-        "visual_token_rank": "ours: off; a language model of this size follows its tokens without it",
-        "visual_token_scale": "ours: nothing to multiply, with a rank of 0",
+        "mapper.rank": "ours: off; a language model of this size follows its tokens without it",
+        "mapper.scale": "ours: nothing to multiply, with a rank of 0",
         "vision.views": "ours: one picture a study, as in the laptop preset whose data it reads",
         "language.source": "ours: 1.7 billion parameters, Apache-2.0, no gate, the laptop's tokenizer and chat format; "
         "Qwen2-1.5B-Instruct is known to give NaN in fp16 (QwenLM/Qwen3, issue 826)",
@@ -138,12 +138,12 @@ SOURCES: Mapping[str, Mapping[str, str]] = {
         "optim.encoder_rate": "ours, untried: the encoder's own tensors get the paper's 1e-4",
         "optim.batch_size": "ours: the paper's 8; it fits 16 GB in every mode by the estimate of r2gen parameters",
         "optim.epochs": "ours, untried: a free session's hours",
-        "visual_token_pool": "paper: all 49 tokens are shown to the language model",
+        "mapper.pool": "paper: all 49 tokens are shown to the language model",
     },
     "iu_xray": _PAPER
     | {
         "vision.views": "code: dataset/data_helper.py reads both pictures of a study",
-        "optim.max_report_tokens": "code: scripts/1-1.shallow_run_iuxray.sh, --max_length 60",
+        "target.max_tokens": "code: scripts/1-1.shallow_run_iuxray.sh, --max_length 60",
         "optim.epochs": "code: scripts/1-1.shallow_run_iuxray.sh, --max_epochs 15",
         "decoding.min_new_tokens": "code: scripts/1-1.shallow_run_iuxray.sh, --min_new_tokens 40",
         "decoding.max_new_tokens": "code: scripts/1-1.shallow_run_iuxray.sh, --max_new_tokens 100",
@@ -151,7 +151,7 @@ SOURCES: Mapping[str, Mapping[str, str]] = {
     "mimic_cxr": _PAPER
     | {
         "vision.views": "code: the annotation file that it reads has one picture an entry",
-        "optim.max_report_tokens": "code: scripts/4-1.shallow_run.sh, --max_length 100",
+        "target.max_tokens": "code: scripts/4-1.shallow_run.sh, --max_length 100",
         "optim.epochs": "code: scripts/4-1.shallow_run.sh, --max_epochs 5",
         "decoding.min_new_tokens": "code: scripts/4-1.shallow_run.sh, --min_new_tokens 80",
         "decoding.max_new_tokens": "code: scripts/4-1.shallow_run.sh, --max_new_tokens 120",

@@ -1,66 +1,58 @@
-"""A preset as what JSON can hold, and back: how checkpoints and runs keep it."""
+"""A preset as what JSON can hold, and back: how checkpoints and runs keep it, and what files of before said."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import asdict, fields, replace
+from functools import cache
 from typing import Any
 
-from r2gen_lib.config import (
-    DecodingConfig,
-    LanguageConfig,
-    LoraConfig,
-    OptimConfig,
-    Preset,
-    PromptConfig,
-    VisionConfig,
-)
+from pydantic import TypeAdapter, ValidationError
+
+from r2gen_lib.config.field_errors import MOVED, described
+from r2gen_lib.config.schema import Preset
 from r2gen_lib.errors import R2GenError
+
+#: Of what ``preset_to_dict`` gives. 1 had the mapper's and the target's settings in ``optim`` and in the preset itself.
+FORMAT = 2
 
 
 def preset_to_dict(preset: Preset) -> dict:
     """The preset as plain dicts, lists and numbers, ready for JSON."""
-    plain = replace(
-        preset,
-        vision=replace(preset.vision, model_kwargs=dict(preset.vision.model_kwargs)),
-        language=replace(preset.language, shape=dict(preset.language.shape)),
-    )
-    return _listed(asdict(plain))
+    return _presets().dump_python(preset, mode="json")
 
 
-def preset_from_dict(values: Mapping[str, Any]) -> Preset:
-    """The inverse of ``preset_to_dict``. Raises R2GenError that names an unknown or missing field."""
-    parts = dict(
-        vision=VisionConfig,
-        language=LanguageConfig,
-        prompt=PromptConfig,
-        optim=OptimConfig,
-        decoding=DecodingConfig,
-        lora=LoraConfig,
-        language_lora=LoraConfig,
-    )
-    built = {k: _build(parts[k], v) if k in parts and v is not None else v for k, v in values.items()}
-    return _build(Preset, built)
+def preset_from_dict(values: Mapping[str, Any], format: Any = FORMAT) -> Preset:
+    """The inverse of ``preset_to_dict``, also of what an earlier ``format`` gave.
+
+    Raises:
+        R2GenError: a later format; or fields that are unknown, missing or of a value that cannot be, by their paths.
+    """
+    check_format(format)
+    try:  # as JSON, whose lists are tuples to pydantic, while "3" is no number
+        return _presets().validate_json(json.dumps(_moved(values) if format == 1 else values))
+    except ValidationError as error:
+        raise R2GenError(described(error, Preset)) from None
 
 
-def _build(kind: type, values: Mapping[str, Any]) -> Any:
-    unknown = set(values) - {f.name for f in fields(kind)}
-    if unknown:
-        names = ", ".join(sorted(unknown))
-        raise R2GenError(f"{kind.__name__}: unknown field(s) {names}; was it saved by a newer r2gen?")
-    try:
-        return kind(**{key: _tupled(value) for key, value in values.items()})
-    except TypeError as error:
-        raise R2GenError(f"{kind.__name__}: {error}") from error
+def check_format(format: Any) -> None:
+    """Raise R2GenError unless presets of this format can be read."""
+    if format not in range(1, FORMAT + 1):
+        raise R2GenError(f"format {format}, expected at most {FORMAT}: a newer r2gen wrote it. Update r2gen.")
 
 
-def _listed(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _listed(item) for key, item in value.items()}
-    return [_listed(item) for item in value] if isinstance(value, (tuple, list)) else value
+@cache
+def _presets() -> TypeAdapter[Preset]:
+    return TypeAdapter(Preset)
 
 
-def _tupled(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _tupled(item) for key, item in value.items()}
-    return tuple(_tupled(item) for item in value) if isinstance(value, (tuple, list)) else value
+def _moved(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A preset of format 1 in format 2: every field with the value it has there, at its new place."""
+    new = {key: dict(value) if isinstance(value, Mapping) else value for key, value in values.items()}
+    for old, place in MOVED.items():
+        *part, name = old.split(".")
+        holder = new.get(part[0]) if part else new
+        if isinstance(holder, dict) and name in holder:
+            new_part, new_name = place.split(".")
+            new.setdefault(new_part, {})[new_name] = holder.pop(name)
+    return new

@@ -132,6 +132,7 @@ def _mean(views: list[Tensor]) -> Tensor:
 def _key(model: R2GenGPT) -> str:
     """Names the encoder's weights and what is done to a picture before it."""
     vision = asdict(model.preset.vision) | {"weights": frozen_hash(model), "views": None, "version": _VERSION}
+    vision.pop("noisy_when_frozen")  # of training: then nothing is read from here
     return hashlib.sha256(json.dumps(vision, sort_keys=True, default=list).encode()).hexdigest()[:16]
 
 

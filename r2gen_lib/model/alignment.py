@@ -25,17 +25,21 @@ class VisualMapper(nn.Module):
         start_gain: what the LayerNorm's gain starts at. 1 is the paper's; the standard deviation of the
             word embeddings makes an untrained visual token as loud as a word.
         pool: side of the token grid that is passed on (None: all tokens); neighbours are averaged.
-        token_bias: how many tokens have a learned vector of their own, added last and starting at 0; must be the
-            number of tokens passed on. 0, as in the paper: none. The projection's bias is the same for every token,
-            so that without these the mapper can only say "write a report" sixteen times in the same words.
-        token_rank: rank of a projection that each of these tokens has of its own, added to the common one before the
-            norm: ``B_j A x``, with one ``A (rank, D_v)`` for all and ``B_j (D_lm, rank)`` starting at 0, as in LoRA. A
-            bright spot at the heart and one at the lung's base then become different words. 0, as in the paper: none.
-        token_scale: what that projection is multiplied by, LoRA's ``alpha / rank``: more than 1 and it learns faster
-            than the common one.
+        tokens: how many tokens are passed on; needed where they are told apart, by ``bias`` or ``rank``.
+        bias: each token has a learned vector of its own, added last and starting at 0. The projection's bias is the
+            same for every token, so that without these the mapper can only say "write a report" sixteen times in the
+            same words. Off, as in the paper: none.
+        rank: of a projection that each token has of its own, added to the common one before the norm: ``B_j A x``, with
+            one ``A (rank, D_v)`` for all and ``B_j (D_lm, rank)`` starting at 0, as in LoRA. A bright spot at the heart
+            and one at the lung's base then become different words. 0, as in the paper: none.
+        scale: what that projection is multiplied by, LoRA's ``alpha / rank``: more than 1 and it learns faster than
+            the common one.
 
-    Source: arXiv 2309.09812, section 2.1; ``token_bias`` is ours, as in prompt tuning (Lester et al. 2021), and so is
-    ``token_rank``.
+    Raises:
+        R2GenError: tokens are told apart, and ``tokens`` does not say how many they are.
+
+    Source: arXiv 2309.09812, section 2.1; ``bias`` is ours, as in prompt tuning (Lester et al. 2021), and so is
+    ``rank``.
     """
 
     def __init__(
@@ -44,21 +48,22 @@ class VisualMapper(nn.Module):
         language_width: int,
         start_gain: float = 1.0,
         pool: int | None = None,
-        token_bias: int = 0,
-        token_rank: int = 0,
-        token_scale: float = 1.0,
+        tokens: int | None = None,
+        bias: bool = False,
+        rank: int = 0,
+        scale: float = 1.0,
     ) -> None:
         super().__init__()
         self.proj = nn.Linear(vision_width, language_width)
         self.norm = nn.LayerNorm(language_width)
         nn.init.constant_(self.norm.weight, start_gain)
         self.pool = pool
-        self.token_bias = nn.Parameter(torch.zeros(token_bias, language_width)) if token_bias else None
-        if token_rank and not token_bias:
-            raise R2GenError("VisualMapper: token_rank needs token_bias, the number of tokens that are told apart.")
-        self.token_scale = token_scale
-        self.down = nn.Linear(vision_width, token_rank, bias=False) if token_rank else None
-        self.token_up = nn.Parameter(torch.zeros(token_bias, token_rank, language_width)) if token_rank else None
+        if tokens is None and (bias or rank):
+            raise R2GenError("VisualMapper: bias and rank need tokens, the number of tokens that are told apart.")
+        self.token_bias = nn.Parameter(torch.zeros(tokens, language_width)) if bias else None
+        self.token_scale = scale
+        self.down = nn.Linear(vision_width, rank, bias=False) if rank else None
+        self.token_up = nn.Parameter(torch.zeros(tokens, rank, language_width)) if rank else None
 
     def forward(self, features: Float[Tensor, "B N D_v"]) -> Float[Tensor, "B M D_lm"]:
         """Visual tokens in the LLM's embedding space; ``M`` is ``N``, or ``pool * pool``."""
@@ -78,7 +83,7 @@ def pool_tokens(features: Float[Tensor, "B N D_v"], side: int | None) -> Float[T
     grid = math.isqrt(features.shape[1])
     if grid * grid != features.shape[1] or not 0 < side <= grid:
         raise R2GenError(
-            f"visual_token_pool: found {side} for {features.shape[1]} visual tokens, expected a side "
+            f"mapper.pool: found {side} for {features.shape[1]} visual tokens, expected a side "
             "between 1 and that of a square grid. Use None to pass every token on."
         )
     square = features.transpose(1, 2).unflatten(2, (grid, grid))  # (B, D_v, g, g)

@@ -23,7 +23,7 @@ from torch import nn
 from r2gen_lib import __version__
 from r2gen_lib.assets import repository_data
 from r2gen_lib.config import Preset
-from r2gen_lib.config.serialization import preset_from_dict, preset_to_dict
+from r2gen_lib.config.serialization import FORMAT, check_format, preset_from_dict, preset_to_dict
 from r2gen_lib.errors import AssetError, CheckpointError, R2GenError
 from r2gen_lib.files import new_folder, usual_permissions
 from r2gen_lib.model.lora_names import name_without_lora
@@ -31,7 +31,6 @@ from r2gen_lib.model.sharding import unsharded
 from r2gen_lib.model.strict_loading import load_strictly, read_tensors
 
 CONFIG, TENSORS = "config.json", "trainable.safetensors"
-_FORMAT = 1
 
 
 class Trained(Protocol):
@@ -57,7 +56,7 @@ def save_trainable(model: Trained, folder: str | Path, notes: Mapping[str, Any] 
         CheckpointError: the folder holds something that is not a checkpoint, or cannot be written.
     """
     config = {
-        "format": _FORMAT,
+        "format": FORMAT,
         "r2gen": __version__,
         "mode": model.mode,
         "language": model.language_identity,
@@ -106,7 +105,10 @@ def load_mapper(model: Trained, folder_or_name: str | Path) -> None:
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:
-    """``config.json`` of a checkpoint, with ``preset`` and ``mode`` checked to be there."""
+    """``config.json`` of a checkpoint, with ``preset`` and ``mode`` checked to be there.
+
+    Its ``preset`` is as its format has it: ``saved_preset`` reads every format.
+    """
     path = Path(folder) / CONFIG
     if not path.is_file():
         raise CheckpointError(
@@ -116,22 +118,24 @@ def read_config(folder: str | Path) -> dict[str, Any]:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise CheckpointError(f"{path}: not readable JSON ({error}). Train again, or restore the file.") from error
-    missing = {"format", "mode", "language", "encoder", "preset"} - set(config if isinstance(config, dict) else ())
+    config = config if isinstance(config, dict) else {}
+    try:
+        check_format(config.get("format", FORMAT))
+    except R2GenError as error:
+        raise CheckpointError(f"{path}: {error}") from None
+    missing = {"format", "mode", "language", "encoder", "preset"} - set(config)
     if missing or "name" not in config["preset"]:
         raise CheckpointError(f"{path}: field(s) {', '.join(sorted(missing)) or 'preset.name'} missing.")
-    if config["format"] != _FORMAT:
-        raise CheckpointError(f"{path}: format {config['format']}, expected {_FORMAT}. Use the r2gen that wrote it.")
     return config
 
 
 def saved_preset(folder: str | Path) -> Preset:
     """The preset a checkpoint was trained with."""
+    config = read_config(folder)
     try:
-        return preset_from_dict(read_config(folder)["preset"])
-    except CheckpointError:
-        raise
+        return preset_from_dict(config["preset"], config["format"])
     except R2GenError as error:
-        raise CheckpointError(f"{Path(folder) / CONFIG}: {error}") from error
+        raise CheckpointError(f"{Path(folder) / CONFIG}: {error}") from None
 
 
 def resolve(folder_or_name: str | Path) -> Path:

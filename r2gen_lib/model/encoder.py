@@ -81,11 +81,6 @@ def make_timm(config: VisionConfig) -> nn.Module:
     options = {"img_size": config.image_size, **config.model_kwargs}
     if config.stem:
         options["embed_layer"] = partial(ConvolutionalStem, config.stem)
-    if options["img_size"] != config.image_size:
-        raise R2GenError(
-            f"VisionConfig.image_size: found {config.image_size}, but model_kwargs say img_size="
-            f"{options['img_size']}. Give both the same number."
-        )
     try:
         return create(config, config.model_name, options)
     except (RuntimeError, TypeError, ValueError, AssertionError) as error:

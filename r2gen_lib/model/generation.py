@@ -249,25 +249,7 @@ def changed_decoding(decoding: DecodingConfig, changes: Mapping[str, Any]) -> De
         raise R2GenError(f"generate: found {', '.join(unread)} without do_sample=True: alone they change nothing.")
     if "length_penalty" in changes and decoding.num_beams == 1:
         raise R2GenError("generate: found length_penalty with num_beams=1, expected more: it only ranks beams.")
-    _check_values(decoding)
     return decoding
-
-
-def _check_values(decoding: DecodingConfig) -> None:
-    length = ("min_new_tokens", "max_new_tokens")
-    for right, names, expected in (
-        (decoding.num_beams >= 1, ("num_beams",), "at least one beam"),
-        (0 <= decoding.min_new_tokens <= decoding.max_new_tokens, length, "0 <= min <= max"),
-        (decoding.repetition_penalty > 0, ("repetition_penalty",), "a number above 0 (1: no penalty)"),
-        (decoding.no_repeat_ngram_size >= 0, ("no_repeat_ngram_size",), "a length of n-grams, or 0 for no limit"),
-        (decoding.temperature > 0, ("temperature",), "a number above 0"),
-        (decoding.top_k >= 0, ("top_k",), "a number of tokens, or 0 for all"),
-        (0 < decoding.top_p <= 1, ("top_p",), "a probability above 0"),
-        (not decoding.do_sample or decoding.num_beams == 1, ("do_sample", "num_beams"), "one beam for draws"),
-    ):
-        if not right:
-            found = ", ".join(f"{name}={getattr(decoding, name)!r}" for name in names)
-            raise R2GenError(f"generate: found {found}; expected {expected}.")
 
 
 def _arguments(

@@ -27,6 +27,7 @@ from transformers import (
 
 from r2gen_lib.assets import ASSETS, asset
 from r2gen_lib.config import LanguageConfig
+from r2gen_lib.config.schema import Dtype
 from r2gen_lib.errors import AssetError, R2GenError
 from r2gen_lib.files import cache_dir, new_folder, sha256_of, usual_permissions
 from r2gen_lib.model.gguf_facts import read_facts, unread_tensors
@@ -108,15 +109,13 @@ def freeze(module: nn.Module) -> nn.Module:
     return module.eval().requires_grad_(False)
 
 
-def choose_dtype(dtype: str, device: torch.device | str = "cpu") -> torch.dtype:
+def choose_dtype(dtype: Dtype, device: torch.device | str = "cpu") -> torch.dtype:
     """The dtype to compute in: ``"auto"`` is bf16 where the device multiplies it natively, else fp32.
 
     fp16 has to be asked for, by ``"float16"`` or by ``"half"`` (as ``"auto"``, but fp16 on CUDA without bf16): a
     model trained in bf16 may overflow in it, and the original's fp16 runs gave NaN losses.
     """
     if dtype not in ("auto", "half"):
-        if dtype not in _DTYPES:
-            raise R2GenError(f"LanguageConfig.dtype: found {dtype!r}, expected auto, half, {' or '.join(_DTYPES)}.")
         return _DTYPES[dtype]
     kind = torch.device(device).type
     native = (

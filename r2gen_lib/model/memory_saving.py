@@ -6,15 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from r2gen_lib.config.schema import Quantization
 from r2gen_lib.errors import R2GenError
 
-QUANTIZATIONS = ("8bit", "4bit")
+QUANTIZATIONS: tuple[Quantization, ...] = get_args(Quantization)
 GRADIENT_SCALE = 1024.0  # fp16's least number is 6e-8; a loss of 400 words gives gradients below it
 
 
@@ -28,7 +29,9 @@ def choose_attention(attention: str, dtype: torch.dtype, device: torch.device | 
     return "flash_attention_2" if flash and dtype != torch.float32 else "sdpa"
 
 
-def quantization_options(quantization: str | None, dtype: torch.dtype, device: torch.device | str) -> dict[str, Any]:
+def quantization_options(
+    quantization: Quantization | None, dtype: torch.dtype, device: torch.device | str
+) -> dict[str, Any]:
     """Arguments for ``from_pretrained`` that quantise the LLM's linear layers as they are read; none for None.
 
     "8bit" is LLM.int8() (Dettmers et al. 2022); "4bit" is NormalFloat4 with doubly quantised scales (QLoRA, Dettmers et
@@ -36,13 +39,10 @@ def quantization_options(quantization: str | None, dtype: torch.dtype, device: t
     are.
 
     Raises:
-        R2GenError: an unknown name, a device that is not CUDA, or bitsandbytes is not installed.
+        R2GenError: a device that is not CUDA, or bitsandbytes is not installed.
     """
     if quantization is None:
         return {}
-    if quantization not in QUANTIZATIONS:
-        names = ", ".join(QUANTIZATIONS)
-        raise R2GenError(f"LanguageConfig.quantization: found {quantization!r}, expected None, {names}.")
     device = torch.device(device)
     if device.type != "cuda":
         raise R2GenError(

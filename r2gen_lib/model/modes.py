@@ -20,10 +20,19 @@ def make_mapper(
     preset: Preset, encoder: VisionEncoder | PerfectEye, language_width: int, start_gain: float = 1.0
 ) -> VisualMapper:
     """The preset's mapper between an encoder and a language model of that width."""
-    pool = preset.visual_token_pool
-    count = (pool**2 if pool else token_count(encoder)) if preset.visual_token_bias else 0
-    own = preset.visual_token_rank, preset.visual_token_scale
-    return VisualMapper(encoder.width, language_width, start_gain, pool, count, *own)
+    mapper = preset.mapper
+    told_apart = mapper.bias or mapper.rank > 0
+    tokens = (mapper.pool**2 if mapper.pool else token_count(encoder)) if told_apart else None
+    return VisualMapper(
+        encoder.width,
+        language_width,
+        start_gain,
+        mapper.pool,
+        tokens=tokens,
+        bias=mapper.bias,
+        rank=mapper.rank,
+        scale=mapper.scale,
+    )
 
 
 def prepare_mode(encoder: VisionEncoder, mapper: nn.Module, mode: str, lora: LoraConfig) -> None:

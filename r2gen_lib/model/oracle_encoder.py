@@ -37,7 +37,8 @@ _COLUMNS = (
 def with_perfect_eye(preset: Preset) -> Preset:
     """The same system with the truth in place of its encoder; nothing else differs, but for tokens to pool."""
     vision = VisionConfig(MODEL_NAME, image_size=preset.vision.image_size, views=())
-    return replace(preset, name=f"{preset.name}-perfect-eye", vision=vision, visual_token_pool=None)
+    mapper = replace(preset.mapper, pool=None)
+    return replace(preset, name=f"{preset.name}-perfect-eye", vision=vision, mapper=mapper)
 
 
 class PerfectEye(nn.Module):

@@ -31,7 +31,6 @@ from r2gen_lib.model.original.file import OriginalFile
 from r2gen_lib.model.original.load import model_from_original
 from r2gen_lib.model.report_logits import ReportReader
 from r2gen_lib.model.report_loss import report_loss, weights_in_place
-from r2gen_lib.model.sharding import check_sharding
 
 _ENCODED_AT_ONCE = 8  # studies
 
@@ -103,11 +102,9 @@ class R2GenGPT(nn.Module):
 
         Raises:
             AssetError: a data wheel or the vision weights are missing.
-            R2GenError: the language model is to be sharded, and cannot be.
         """
         preset = with_original_behaviour(preset) if original_behaviour else get_preset(preset)
         check_mode(mode)
-        check_sharding(preset)
         sees = preset.vision.model_name != MODEL_NAME
         if vision_weights == FROM_PRESET:
             vision_weights = _preset_weights(preset) if sees else None
@@ -234,7 +231,7 @@ class R2GenGPT(nn.Module):
             release(self.language)
         if self.preset.language_lora:  # an adapter that the model came with stays as it is
             train_dropout(self.language, mode)
-        set_training(self.vision, self.mode, mode, self.preset.optim.noisy_frozen_encoder)
+        set_training(self.vision, self.mode, mode, self.preset.vision.noisy_when_frozen)
         return self
 
     def encode(self, pixel_values: Float[Tensor, "B V 3 H W"]) -> Float[Tensor, "B N D_v"]:
@@ -286,7 +283,7 @@ class R2GenGPT(nn.Module):
         if in_fp16:
             visual = scale_gradient(visual, 1 / GRADIENT_SCALE)
         spliced = splice(self.embed, visual, self.prompt, ids)
-        if self.preset.optim.mask_token_0:
+        if self.preset.target.mask_token_0:
             spliced = spliced.without_loss_on(0)
         chosen, logits = spliced.predicts_report, self._read(spliced)
         labels = spliced.labels[:, 1:][chosen]  # (R,)
@@ -350,12 +347,12 @@ class R2GenGPT(nn.Module):
         """Token ids of each report and its end, as training has them.
 
         Args:
-            max_tokens: ids of each at most; by default the preset's ``max_report_tokens``.
+            max_tokens: ids of each at most; by default the preset's ``target.max_tokens``.
 
         Raises:
             DataError: a report is empty.
         """
-        limit = self.preset.optim.max_report_tokens if max_tokens is None else max_tokens
+        limit = self.preset.target.max_tokens if max_tokens is None else max_tokens
         return report_ids(self.tokenizer, reports, limit, self.ends[0])
 
     @contextmanager
@@ -388,13 +385,10 @@ class R2GenGPT(nn.Module):
         return checkpoint.save_trainable(self, folder, notes)
 
     def _start_gain(self) -> float:
-        start = self.preset.optim.layernorm_start
-        if start == "one":
+        if self.preset.mapper.start_gain == "one":
             return 1.0
-        if start == "embedding_std":
-            words = self.embed(torch.arange(self.embed.num_embeddings, device=self.device))  # Gemma's are scaled here
-            return words.float().std().item()
-        raise R2GenError(f"OptimConfig.layernorm_start: found {start!r}, expected 'one' or 'embedding_std'.")
+        words = self.embed(torch.arange(self.embed.num_embeddings, device=self.device))  # Gemma's are scaled here
+        return words.float().std().item()
 
 
 def default_device() -> torch.device:

@@ -89,5 +89,5 @@ def check_length(language: nn.Module, length: int) -> None:
     if limit is not None and length > limit:
         raise R2GenError(
             f"prompt, visual tokens and report: found {length} tokens, but {type(language).__name__} reads at most "
-            f"{limit}. Shorten the prompt, set visual_token_pool, or lower max_report_tokens or max_new_tokens."
+            f"{limit}. Shorten the prompt, set mapper.pool, or lower target.max_tokens or max_new_tokens."
         )

@@ -32,24 +32,6 @@ def launched() -> PartialState:
     return PartialState(cpu=not torch.cuda.is_available())  # without cpu=True it leaves CPU processes alone
 
 
-def check_sharding(preset: Preset) -> None:
-    """Raise R2GenError if the preset asks for a sharded language model beside what cannot be sharded."""
-    if not preset.language.shard:
-        return
-    for field, value, why in (
-        ("quantization", preset.language.quantization, "bitsandbytes' packed weights cannot be cut into shares"),
-        (
-            "language_lora",
-            preset.language_lora,
-            "what trains is whole on every process, and a share holds all of a layer",
-        ),
-    ):
-        if value is not None:
-            raise R2GenError(
-                f"LanguageConfig.shard: found {field}={value!r} beside it; {why}. Set {field}=None, or shard=False."
-            )
-
-
 def unsharded(preset: Preset) -> Preset:
     """The preset as what it trains is written down: whether processes share the language model is left out."""
     return replace(preset, language=replace(preset.language, shard=False))

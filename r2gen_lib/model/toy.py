@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from r2gen_lib.config import PRESETS, DecodingConfig, LanguageConfig, OptimConfig, Preset, VisionConfig
+from r2gen_lib.config import PRESETS, DecodingConfig, LanguageConfig, OptimConfig, Preset, TargetConfig, VisionConfig
 from r2gen_lib.model.llm import LanguageModel, checksum, freeze, load_language
 from r2gen_lib.model.r2gengpt import R2GenGPT
 
@@ -30,11 +30,10 @@ def toy_preset() -> Preset:
         name="toy",
         vision=VisionConfig("swin_tiny_patch4_window7_224", 32, kwargs),
         language=LanguageConfig("toy", "float32", "eager", _SHAPE),
-        optim=OptimConfig(2e-2, "embedding_std", batch_size=4, max_report_tokens=24),
+        optim=OptimConfig(2e-2, batch_size=4),
+        mapper=replace(PRESETS["laptop"].mapper, pool=None, bias=False, rank=0),
+        target=TargetConfig(max_tokens=24),
         decoding=DecodingConfig(num_beams=1, max_new_tokens=8),
-        visual_token_pool=None,
-        visual_token_bias=False,
-        visual_token_rank=0,
     )
 
 

@@ -22,7 +22,7 @@ class Examples:
 
     Attributes:
         studies: ``S`` studies.
-        lengths: ``S`` numbers of report tokens, the end included, after the cut at ``max_report_tokens``.
+        lengths: ``S`` numbers of report tokens, the end included, after the cut at ``target.max_tokens``.
         targets: what their losses weigh in all. Each weighs 1, or ``finding_weight`` if it is to train on and stands
             in a sentence that names a finding; with ``mask_token_0`` token 0 weighs nothing.
 
@@ -42,7 +42,7 @@ class Examples:
                 f"{name} studies: {len(empty)} have an empty report, such as {', '.join(empty[:5])}. "
                 "Leave them out: there is nothing to learn from."
             )
-        optim, reports = model.preset.optim, [study.report for study in self.studies]
+        target, reports = model.preset.target, [study.report for study in self.studies]
         ids = model.report_ids(reports)
         self.lengths = [len(row) for row in ids]
         self._weights: list[list[float]] | None = None  # all the same
@@ -50,10 +50,10 @@ class Examples:
             weights = [token_weights(model.tokenizer, report, finding_weight) + [1.0] for report in reports]
             self._weights = [row[:length] for row, length in zip(weights, self.lengths, strict=True)]
         self.targets = [
-            sum(w for w, token in zip(row, tokens, strict=True) if token or not optim.mask_token_0)
+            sum(w for w, token in zip(row, tokens, strict=True) if token or not target.mask_token_0)
             for row, tokens in zip(self._weights or [[1] * length for length in self.lengths], ids, strict=True)
         ]
-        same_each_time = model.mode == "shallow" and not model.preset.optim.noisy_frozen_encoder
+        same_each_time = model.mode == "shallow" and not model.preset.vision.noisy_when_frozen
         self._features = encode_studies(model, self.studies, progress=progress) if same_each_time else None
         self._model = model
         vision = model.preset.vision  # pictures are seen again and again where the encoder trains
@@ -93,9 +93,9 @@ def mean_loss(
     model.eval()
     order = sorted(range(len(examples)), key=lambda i: examples.lengths[i])
     sums = torch.zeros(2, dtype=torch.float64)  # of losses, and of tokens
-    for indices, counts in processes.turns(cut(order, batch_size), is_sharded(model.language)):
+    for indices, weight in processes.turns(cut(order, batch_size), is_sharded(model.language)):
         out = model(**examples.batch(indices, shift=int(shuffled)))
-        sums += counts * torch.tensor([out.loss.item() * len(out.labels), len(out.labels)], dtype=torch.float64)
+        sums += weight * torch.tensor([out.loss.item() * len(out.labels), len(out.labels)], dtype=torch.float64)
     model.train(was_training)
     total, tokens = processes.sum(sums).tolist()
     return total / tokens

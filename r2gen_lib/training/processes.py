@@ -54,12 +54,12 @@ class Processes:
         """This process's part of ``items``: all of them together have each item once."""
         return items[self.index :: self.count]
 
-    def turns(self, items: Sequence[Any], together: bool) -> list[tuple[Any, bool]]:
-        """``share``, each item with True. ``together``: every process gets equally many; one that has fewer takes the
-        first item again, with False: to compute with the others, and not to count."""
-        own = [(item, True) for item in self.share(items)]
+    def turns(self, items: Sequence[Any], together: bool) -> list[tuple[Any, int]]:
+        """``share``, each item with its weight, 1. ``together``: every process gets equally many; one that has fewer
+        takes the first item again, with weight 0: to compute with the others, and not to count."""
+        own = [(item, 1) for item in self.share(items)]
         lacking = math.ceil(len(items) / self.count) - len(own) if together else 0
-        return own + [(items[0], False)] * lacking
+        return own + [(items[0], 0)] * lacking
 
     def sum(self, tensor: Tensor) -> Tensor:
         """The sum over all processes, in every one of them."""

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from r2gen_lib.config.serialization import preset_from_dict, preset_to_dict
+from r2gen_lib.config.serialization import FORMAT, preset_from_dict, preset_to_dict
 from r2gen_lib.errors import CheckpointError, R2GenError, short
 from r2gen_lib.model.checkpoint import folder_writer
 from r2gen_lib.model.r2gengpt import R2GenGPT
@@ -48,7 +48,7 @@ def save_state(
                 tensors[f"{key}/{name}"] = optimizer.state[parameter][key]
     with folder_writer(folder, marker=STATE) as temporary:
         save_file({name: t.cpu().contiguous().clone() for name, t in tensors.items()}, temporary / TENSORS)
-        (temporary / STATE).write_text(json.dumps({"run": run, "history": history}), encoding="utf-8")
+        (temporary / STATE).write_text(json.dumps({"format": FORMAT, "run": run, "history": history}), encoding="utf-8")
 
 
 def load_state(
@@ -67,8 +67,8 @@ def load_state(
     try:
         saved = json.loads((folder / STATE).read_text(encoding="utf-8"))
         found, history = saved["run"], saved["history"]
-        if "preset" in found:  # saved before a field existed: it has the field's default
-            found["preset"] = preset_to_dict(preset_from_dict(found["preset"]))
+        if "preset" in found:  # of an earlier format, or saved before a field existed: it has the field's default
+            found["preset"] = preset_to_dict(preset_from_dict(found["preset"], saved.get("format", 1)))
     except (OSError, ValueError, KeyError, TypeError, R2GenError) as error:
         raise CheckpointError(f"{folder / STATE}: cannot be read ({error}). {_ADVICE}") from error
     for field in run | found:

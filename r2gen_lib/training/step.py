@@ -35,9 +35,9 @@ def take_step(
     optimizer.zero_grad(set_to_none=True)
     tokens = sum(examples.targets[i] for i in indices)
     total = torch.zeros((), dtype=torch.float64)
-    for batch, counts in processes.turns(cut(indices, optim.batch_size), is_sharded(model.language)):
-        weight = counts * sum(examples.targets[i] for i in batch) / tokens
-        loss = model(**examples.batch(batch)).loss * weight
+    for batch, weight in processes.turns(cut(indices, optim.batch_size), is_sharded(model.language)):
+        share = sum(examples.targets[i] for i in batch) / tokens
+        loss = model(**examples.batch(batch)).loss * (weight * share)
         loss.backward()
         total += loss.item()
     parameters = list(model.trainable_parameters().values())

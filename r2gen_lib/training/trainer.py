@@ -1,42 +1,24 @@
-"""The training loop: what the three modes share."""
+"""Training, in any of the three modes: the call, and what it leaves behind. The loop itself is ``run.Run``."""
 
 from __future__ import annotations
 
-import hashlib
-import math
-import shutil
-import tempfile
-import time
 from collections.abc import Collection, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import torch
-from tqdm import tqdm
 
 from r2gen_lib.config import Preset, Profile, get_preset, get_profile
-from r2gen_lib.config.serialization import preset_to_dict
+from r2gen_lib.config.provenance import settings
 from r2gen_lib.data.audit.audit import require_healthy
-from r2gen_lib.data.study import Study, by_split
+from r2gen_lib.data.study import Study
 from r2gen_lib.data.views import with_views
-from r2gen_lib.errors import CheckpointError, R2GenError
-from r2gen_lib.files import atomic_write
-from r2gen_lib.model import checkpoint
+from r2gen_lib.errors import R2GenError
 from r2gen_lib.model.r2gengpt import R2GenGPT
-from r2gen_lib.model.sharding import unsharded
-from r2gen_lib.stopping import uninterrupted
-from r2gen_lib.training.examples import Examples
-from r2gen_lib.training.processes import Processes
-from r2gen_lib.training.rare_findings.repeat_sampling import balanced
-from r2gen_lib.training.run_state import STATE, load_state, save_state
-from r2gen_lib.training.schedule import length_batches, make_optimizer, ordered_batches, rate_at, set_rate
-from r2gen_lib.training.step import take_step
-from r2gen_lib.training.tensorboard import FOLDER, EventFiles, remove_event_files
-from r2gen_lib.training.validation import best_row, check_choices, out_of_patience, validate
+from r2gen_lib.training.run import Run
+from r2gen_lib.training.tensorboard import FOLDER, EventFiles
 
 
 @dataclass(frozen=True)
@@ -86,9 +68,8 @@ def train(
     step, and the same call goes on from it.
 
     Args:
-        preset: the model's own, or one that differs in ``optim`` alone, and there not in ``layernorm_start``: the
-            model was made with it. The model goes on with what is given, ``max_report_tokens`` and the original's
-            habits included, and so it is written into the checkpoint.
+        preset: the model's own, or one that differs in ``optim`` alone: all else the model was made with. The run goes
+            by what is given, and so it is written into the checkpoint.
         profile: how many studies and steps; by default the environment's.
         out_dir: results, and the state from which a killed run goes on when called again with ``resume``.
         seed: of the choice of studies, their order, and dropout.
@@ -105,278 +86,28 @@ def train(
             for another model.
     """
     studies = with_views(studies, model.preset.vision.views, missing_view)
-    require_healthy(studies, preset or model.preset, skip_checks, tokenizer=model.tokenizer)
+    chosen = get_preset(preset or model.preset)
+    require_healthy(studies, chosen, skip_checks, tokenizer=model.tokenizer)
+    model.preset = _same_but_optim(model.preset, chosen)
     with closing(EventFiles(Path(out_dir) / FOLDER)) if tensorboard else nullcontext() as events:
-        run = _Run(model, studies, preset, get_profile(profile), Path(out_dir), seed, progress, events)
+        run = Run(model, studies, get_profile(profile), Path(out_dir), seed, progress, events)
         run.start(resume)
         run.loop()
-        return run.finish()
+        best = run.finish()
+        return TrainResult(pd.DataFrame(run.history), best, run.out_dir)
 
 
-class _Run:
-    """One run: its data, its optimiser and its history. ``step`` is the number of updates made."""
-
-    def __init__(
-        self,
-        model,
-        studies,
-        preset,
-        profile: Profile,
-        out_dir: Path,
-        seed: int,
-        progress: bool,
-        events: EventFiles | None = None,
-    ) -> None:
-        preset = _same_but_optim(model.preset, get_preset(preset or model.preset))
-        check_choices(preset.optim)
-        model.preset = preset
-        self.processes = Processes.launched()
-        self.model, self.profile, self.seed = model, profile, seed
-        self.out_dir = self.processes.same(out_dir)
-        self.progress, self.events = progress and self.processes.main, events
-        self.optim = preset.optim
-        chosen, held_out = chosen_studies(studies, profile, seed, self.optim.shuffle)
-        if self.optim.balance is not None:
-            chosen = balanced(chosen, self.optim.balance, seed)
-        with self.processes.main_first():
-            self.train_set = Examples(model, chosen, "train", self.progress, self.optim.finding_weight)
-            self.val_set = Examples(model, held_out, "val", self.progress)
-        self.epoch_length = len(self._batches(0))
-        self.total = profile.train_steps or self.optim.epochs * self.epoch_length
-        self.optimizer = make_optimizer(model, self.optim)
-        self.history: list[dict[str, Any]] = []
-        self.step = 0
-
-    def start(self, resume: bool) -> None:
-        """Make ``out_dir``, and go on from the state in it if there is one."""
-        if self.processes.main:
-            self._prepare_folder(resume)
-        self.processes.wait()
-        torch.manual_seed(self.seed + self.processes.index)
-        state = self.out_dir / "state"
-        self.history = load_state(state, self.model, self.optimizer, self._identity(), self.processes.index)
-        self.step = sum("train_loss" in row for row in self.history)
-        if self.processes.main and not self.history:
-            remove_event_files(self.out_dir / FOLDER)
-
-    def loop(self) -> None:
-        """Steps until the last, each a row of the history, with a bar that shows loss and time left."""
-        self.model.train()
-        with tqdm(
-            total=self.total,
-            initial=self.step,
-            desc="training",
-            unit="step",
-            ncols=100,
-            mininterval=1.0,
-            disable=not self.progress,
-        ) as bar:
-            try:
-                self._steps(bar)
-            except KeyboardInterrupt:
-                self._keep()
-                raise
-            bar.set_postfix_str(self._words())
-        self._save()
-
-    def finish(self) -> TrainResult:
-        """Leave the model with its best weights."""
-        self.processes.wait()
-        best = best_row(self.history, self.optim)
-        if best is None:
-            raise R2GenError(f"training: the held-out loss was never a number. {self._advice()}")
-        checkpoint.load_trainable(self.model, self.out_dir / "best")
-        self.model.eval()
-        return TrainResult(pd.DataFrame(self.history), best, self.out_dir)
-
-    def _prepare_folder(self, resume: bool) -> None:
-        try:
-            self.out_dir.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.out_dir):
-                pass
-        except OSError as error:
-            raise CheckpointError(f"{self.out_dir}: cannot be written ({error}). Give another out_dir.") from error
-        for name, marker in (("state", STATE), ("best", checkpoint.CONFIG)):
-            checkpoint.mend(self.out_dir / name)
-            if not resume and (self.out_dir / name / marker).is_file():
-                shutil.rmtree(self.out_dir / name)
-
-    def _steps(self, bar: tqdm) -> None:
-        enough = out_of_patience(self.history, self.optim)  # changes with an evaluation alone
-        while self.step < self.total and not enough:
-            if self.step % self.profile.eval_every == 0:
-                self._look_at_held_out()
-                enough = out_of_patience(self.history, self.optim)
-                if enough:
-                    break
-            with uninterrupted():
-                row = self._row()
-                row.update(self._update())
-                self.step += 1
-                bar.update()
-                bar.set_postfix_str(self._words(), refresh=False)
-                if self.step % self.profile.checkpoint_every == 0:
-                    self._save()
-        self._look_at_held_out()
-
-    def _update(self) -> dict[str, float]:
-        """One step of AdamW on the next batch; what the history says of it."""
-        start = time.perf_counter()
-        epoch, place = divmod(self.step, self.epoch_length)
-        share = rate_at(self.step, self.total, self.optim, self.epoch_length)
-        set_rate(self.optimizer, share)
-        indices = self._batches(epoch)[place]
-        loss, norm = take_step(self.model, self.optimizer, self.train_set, indices, self.optim, self.processes)
-        row = {
-            "train_loss": loss,
-            "rate": share * self.optim.learning_rate,
-            "seconds": time.perf_counter() - start,
-        }
-        if math.isfinite(loss) and math.isfinite(norm):
-            return row
-        self._refuse(indices, *(("gradient", norm) if math.isfinite(loss) else ("loss", loss)))
-        return row | {"skipped": 1}
-
-    def _refuse(self, indices: Sequence[int], what: str, value: float) -> None:
-        """Say which studies gave a loss or gradient that is not a number, and stop unless it is to be skipped."""
-        batch = f"studies {', '.join(self.train_set.studies[i].id for i in indices)}"
-        said = f"training: the {what} is {value} at step {self.step}, {batch}."
-        if self.optim.non_finite == "stop":
-            raise R2GenError(f"{said} {self._advice()} OptimConfig.non_finite='skip' leaves such steps out.")
-        before = [bool(row.get("skipped")) for row in reversed(self.history) if row["step"] < self.step]
-        in_a_row = 1 + (before + [False]).index(False)
-        if in_a_row > self.optim.max_skipped:
-            raise R2GenError(
-                f"training: {in_a_row} steps in a row gave no number, more than OptimConfig.max_skipped "
-                f"({self.optim.max_skipped}). The last: the {what} is {value} at step {self.step}, {batch}. "
-                f"{self._advice()}"
-            )
-        if self.progress:
-            tqdm.write(f"{said} The step is skipped.")
-
-    def _advice(self) -> str:
-        return f"Lower OptimConfig.learning_rate ({self.optim.learning_rate}) or raise warmup_steps."
-
-    def _batches(self, epoch: int) -> list[list[int]]:
-        """The studies of every step of an epoch, of all processes together."""
-        size = self.optim.batch_size * self.optim.accumulate * self.processes.count
-        if not self.optim.shuffle:
-            return ordered_batches(len(self.train_set), size)
-        return length_batches(self.train_set.lengths, size, self.seed, epoch)
-
-    def _row(self) -> dict[str, Any]:
-        """The history's row of the present step."""
-        if not self.history or self.history[-1]["step"] != self.step:
-            self.history.append({"step": self.step})
-        return self.history[-1]
-
-    def _look_at_held_out(self) -> None:
-        """Held-out loss and the control with shuffled pictures; keep the weights if they are the best."""
-        row = self._row()
-        if "held_out_loss" in row:
-            return
-        found = validate(self.model, self.val_set, self.optim, self.processes)
-        loss = found["held_out_loss"]
-        if not math.isfinite(loss) and self.optim.non_finite == "stop":
-            raise R2GenError(
-                f"training: the held-out loss is {loss} at step {self.step}; these weights are not kept. "
-                f"{self._advice()}"
-            )
-        with uninterrupted():  # the history must not name a best checkpoint that was not written
-            row.update(found)
-            best = best_row(self.history, self.optim)
-            if best and best["step"] == self.step and self.processes.main:
-                checkpoint.save_trainable(self.model, self.out_dir / "best", best | {"seed": self.seed})
-
-    def _save(self) -> None:
-        """State, history and curve, each replaced whole."""
-        save_state(self.out_dir / "state", self.model, self.optimizer, self._identity(), self.history, self.processes)
-        if not self.processes.main:
-            return
-        table = pd.DataFrame(self.history)
-        try:
-            with atomic_write(self.out_dir / "history.csv") as path:
-                table.to_csv(path, index=False)
-            if self.events:
-                self.events.write(self.history)
-            _draw(table, self.out_dir / "loss.png", f"{self.model.preset.name}, {self.model.mode}")
-        except OSError as error:
-            raise CheckpointError(
-                f"{self.out_dir}: cannot be written ({error}). Its state of step {self.step} is kept. Free some space "
-                "and call again to go on."
-            ) from error
-
-    def _keep(self) -> None:
-        """Save what was trained when the run is interrupted, and say how to go on.
-
-        Of several processes each is interrupted at a step of its own: there the last checkpoint has to do.
-        """
-        if self.processes.count > 1 or self.step == 0:
-            return
-        with uninterrupted():
-            self._save()
-        tqdm.write(
-            f"training stopped at step {self.step} of {self.total}; its state is in {self.out_dir / 'state'}. "
-            "The same call goes on from there."
-        )
-
-    def _words(self) -> str:
-        recent = [row["train_loss"] for row in self.history[-10:] if math.isfinite(row.get("train_loss", math.nan))]
-        held_out = next((row["held_out_loss"] for row in reversed(self.history) if "held_out_loss" in row), None)
-        words = [f"loss {np.mean(recent):.3f}"] if recent else []
-        return ", ".join(words + ([f"held out {held_out:.3f}"] if held_out is not None else []))
-
-    def _identity(self) -> dict[str, Any]:
-        """What must be the same for a run to go on."""
-        ids = "\n".join(study.id for study in [*self.train_set.studies, *self.val_set.studies])
-        several = {"processes": self.processes.count} if self.processes.count > 1 else {}
-        return several | {
-            "preset": preset_to_dict(unsharded(self.model.preset)),
-            "mode": self.model.mode,
-            "profile": asdict(self.profile),
-            "steps": self.total,
-            "seed": self.seed,
-            "studies": hashlib.sha256(ids.encode()).hexdigest(),
-            "encoder": checkpoint.frozen_hash(self.model),
-            "language": self.model.language_identity,
-        }
-
-
-def _same_but_optim(model_preset: Preset, preset: Preset) -> Preset:
-    if replace(preset, optim=model_preset.optim) != model_preset:
+def _same_but_optim(made: Preset, asked: Preset) -> Preset:
+    """``asked``, if it differs from what the model was made with in nothing that the model reads."""
+    ours, theirs = ({"name": preset.name, **dict(settings(preset))} for preset in (made, asked))
+    differ = [
+        f"{name} (found {theirs.get(name)!r}, the model was made with {ours.get(name)!r})"
+        for name in ours | theirs
+        if ours.get(name) != theirs.get(name) and not name.startswith("optim.")
+    ]
+    if differ:
         raise R2GenError(
-            f"train: preset {preset.name!r} differs from the model's ({model_preset.name!r}) in more than "
-            "optim. Make the model from the same preset."
+            f"train: preset {asked.name!r} is not the model's: it differs in {', '.join(differ)}. Training can change "
+            "optim alone: make the model from the same preset."
         )
-    made, asked = model_preset.optim.layernorm_start, preset.optim.layernorm_start
-    if asked != made:
-        raise R2GenError(
-            f"train: preset {preset.name!r} has optim.layernorm_start={asked!r}, but the model's mapper was made with "
-            f"{made!r}, and training cannot change where it started. Make the model from the same preset."
-        )
-    return preset
-
-
-def chosen_studies(
-    studies: Sequence[Study], profile: Profile, seed: int = 0, shuffle: bool = True
-) -> tuple[list[Study], list[Study]]:
-    """The training and the held-out studies that ``train`` uses, chosen and ordered by the seed alone; without
-    ``shuffle`` in the order they are given."""
-    counts = {"train": profile.train_studies, "val": profile.val_studies}
-    chosen = []
-    for split, count in counts.items():
-        of_split = by_split(studies, split)
-        order = np.random.default_rng(seed).permutation(len(of_split))
-        chosen.append([of_split[i] for i in (order[:count] if shuffle else sorted(order[:count]))])
-    return chosen[0], chosen[1]
-
-
-def _draw(history: pd.DataFrame, file: Path, title: str) -> None:
-    import matplotlib.pyplot as plt
-
-    from r2gen_lib.plots import loss_curve
-
-    figure = loss_curve(history, title=title)
-    with atomic_write(file) as path:
-        figure.savefig(path)
-    plt.close(figure)
+    return asked

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from r2gen_lib.config import OptimConfig
-from r2gen_lib.errors import R2GenError
 from r2gen_lib.model.r2gengpt import R2GenGPT
 from r2gen_lib.model.sharding import is_sharded
 from r2gen_lib.training.examples import Examples, mean_loss
@@ -15,22 +14,6 @@ from r2gen_lib.training.processes import Processes
 from r2gen_lib.training.schedule import cut
 
 SELECT_BY = {"val_loss": ("held_out_loss",), "bleu4+cider": ("bleu4", "cider")}  # name: the history's columns
-BAD_STEPS = ("stop", "skip")
-
-
-def check_choices(optim: OptimConfig) -> None:
-    """Raise R2GenError if a field of ``optim`` that is one of several words, or a count, is none of them."""
-    for field, allowed in (("select_by", tuple(SELECT_BY)), ("non_finite", BAD_STEPS)):
-        if getattr(optim, field) not in allowed:
-            found = getattr(optim, field)
-            raise R2GenError(f"OptimConfig.{field}: found {found!r}, expected one of {', '.join(allowed)}.")
-    for field in ("accumulate", "patience"):
-        if getattr(optim, field) is not None and getattr(optim, field) < 1:
-            raise R2GenError(f"OptimConfig.{field}: found {getattr(optim, field)}, expected 1 or more.")
-    if optim.balance is not None and not 0 < optim.balance <= 1:
-        raise R2GenError(f"OptimConfig.balance: found {optim.balance}, expected a share over 0 and at most 1, or None.")
-    if not 0 < optim.finding_weight < math.inf:
-        raise R2GenError(f"OptimConfig.finding_weight: found {optim.finding_weight}, expected a number over 0.")
 
 
 def validate(model: R2GenGPT, examples: Examples, optim: OptimConfig, processes: Processes) -> dict[str, float]:
@@ -78,11 +61,11 @@ def _scores(model: R2GenGPT, examples: Examples, batch_size: int, processes: Pro
     from r2gen_lib.metrics.nlg import tokenize
 
     written: dict[int, str] = {}
-    for indices, counts in processes.turns(cut(range(len(examples)), batch_size), is_sharded(model.language)):
+    for indices, weight in processes.turns(cut(range(len(examples)), batch_size), is_sharded(model.language)):
         given = examples.batch(indices)
         given.pop("reports")
         texts = model.generate(**given)
-        if counts:
+        if weight:
             written |= dict(zip(indices, texts, strict=True))
     together = {i: text for each in processes.gather(written) for i, text in each.items()}
     if not processes.main:

@@ -111,7 +111,7 @@ def test_empty_reports_stop_training_and_repeated_ones_are_counted():
 
 
 def test_reports_over_the_presets_limit_are_those_that_lose_their_end():
-    preset = replace(PRESET, optim=replace(PRESET.optim, max_report_tokens=5))
+    preset = replace(PRESET, target=replace(PRESET.target, max_tokens=5))
     fits, cut = study("fits", report="four words fit in"), study("cut", "test", "five words lose their end")
     health = look([*healthy(), fits, cut], preset)
     assert [(check.name, check.examples) for check in health.warnings] == [("long_reports", ("cut",))]

@@ -27,7 +27,7 @@ def test_a_tokens_own_bias_tells_places_apart_and_starts_at_nothing():
     torch.manual_seed(0)
     plain = VisualMapper(8, 12)
     torch.manual_seed(0)
-    own = VisualMapper(8, 12, token_bias=4)
+    own = VisualMapper(8, 12, tokens=4, bias=True)
     assert torch.equal(own(features), plain(features))
     torch.nn.init.normal_(own.token_bias)
     assert torch.equal(plain(features)[:, 0], plain(features)[:, 1])
@@ -37,9 +37,9 @@ def test_a_tokens_own_bias_tells_places_apart_and_starts_at_nothing():
 def test_a_tokens_own_projection_tells_the_same_sight_at_two_places_apart():
     features = torch.randn(1, 1, 8).expand(2, 4, 8)
     torch.manual_seed(0)
-    own = VisualMapper(8, 12, token_bias=4)
+    own = VisualMapper(8, 12, tokens=4, bias=True)
     torch.manual_seed(0)
-    ranked = VisualMapper(8, 12, token_bias=4, token_rank=2)
+    ranked = VisualMapper(8, 12, tokens=4, bias=True, rank=2)
     assert torch.equal(ranked(features), own(features))  # it starts as the paper's mapper
     torch.nn.init.normal_(ranked.token_up)
     changed = ranked(features)
@@ -49,13 +49,22 @@ def test_a_tokens_own_projection_tells_the_same_sight_at_two_places_apart():
     ranked.token_scale = 3.0
     by_hand = ranked.proj(features)[:, 1] + 3 * ranked.down(features)[:, 1] @ ranked.token_up[1]
     assert torch.allclose(ranked(features)[:, 1], ranked.norm(by_hand) + ranked.token_bias[1], atol=1e-6)
-    with pytest.raises(R2GenError, match="token_rank needs token_bias"):
-        VisualMapper(8, 12, token_rank=2)
+
+
+@pytest.mark.parametrize("told_apart", [dict(rank=2), dict(bias=True)], ids=str)
+def test_tokens_that_are_told_apart_must_be_counted(told_apart):
+    with pytest.raises(R2GenError, match="bias and rank need tokens"):
+        VisualMapper(8, 12, **told_apart)
+
+
+def test_a_projection_of_its_own_needs_no_bias():
+    mapper = VisualMapper(8, 12, tokens=4, rank=2)
+    assert mapper.token_bias is None and mapper.token_up.shape == (4, 2, 12)
 
 
 @pytest.mark.parametrize("tokens, side", [(48, 4), (49, 8), (49, 0)])
 def test_pool_refuses_what_is_no_grid(tokens, side):
-    with pytest.raises(R2GenError, match="visual_token_pool"):
+    with pytest.raises(R2GenError, match="mapper.pool"):
         pool_tokens(torch.randn(1, tokens, 4), side)
 
 

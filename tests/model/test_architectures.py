@@ -127,7 +127,7 @@ def test_without_an_end_token(tmp_path):
 
 
 def test_more_tokens_than_positions(tmp_path):
-    model = in_front_of(load_tiny("gpt2", tmp_path), optim=replace(TINY.optim, max_report_tokens=400))
+    model = in_front_of(load_tiny("gpt2", tmp_path), target=replace(TINY.target, max_tokens=400))
     with pytest.raises(R2GenError, match="at most 256"):
         model(tiny_pixels(1), ["long " * 60])
     with pytest.raises(R2GenError, match="max_new_tokens"):

@@ -120,8 +120,9 @@ def test_no_such_checkpoint(tmp_path):
 
 
 def test_preset_survives_json(tmp_path):
-    folder = trained(visual_token_pool=2).save_trainable(tmp_path / "run")
-    assert checkpoint.saved_preset(folder) == replace(TINY, visual_token_pool=2)
+    mapper = replace(TINY.mapper, pool=2)
+    folder = trained(mapper=mapper).save_trainable(tmp_path / "run")
+    assert checkpoint.saved_preset(folder) == replace(TINY, mapper=mapper)
     config = json.loads((folder / checkpoint.CONFIG).read_text())
     config["preset"]["optim"]["momentum"] = 0.9
     (folder / checkpoint.CONFIG).write_text(json.dumps(config))

@@ -23,7 +23,7 @@ def test_a_frozen_models_step_is_four_operations_a_weight_and_token():
     kv = width * shape["num_key_value_heads"] // shape["num_attention_heads"]
     weights = layers * (2 * width * width + 2 * width * kv + 3 * width * inner)
     head = width * shape["vocab_size"]
-    length = preset.optim.max_report_tokens
+    length = preset.target.max_tokens
     prompt = 4 + 16 + 10  # about: words, picture, words
     by_hand = 4 * preset.optim.batch_size * (weights * (prompt + length) + head * length)
     assert step_flops(preset, "shallow") == pytest.approx(by_hand, rel=0.15)

@@ -89,7 +89,7 @@ def test_it_learns_in_every_mode(family, mode):
 
 
 def test_every_token_has_its_place_in_the_prompt(family):
-    model = tiny_model(vision=config_of(family), visual_token_bias=True)
+    model = tiny_model(vision=config_of(family), mapper=replace(TINY.mapper, bias=True))
     assert model.mapper.token_bias.shape[0] == FAMILIES[family][5]
     assert len(model.generate(pixels_of(family))) == 2
 
@@ -116,7 +116,7 @@ def test_arguments_that_a_model_does_not_take():
         VisionEncoder(VisionConfig("resnet18", 32, dict(img_size=32)))
     with pytest.raises(R2GenError, match="resnet18.*colour"):
         VisionEncoder(VisionConfig("resnet18", 32, dict(colour="grey")))
-    with pytest.raises(R2GenError, match="Give both the same number"):
+    with pytest.raises(R2GenError, match="vision: found image_size=32, model_kwargs img_size=64, expected one number"):
         VisionEncoder(replace(TINY.vision, model_kwargs={"img_size": 64}))
 
 

@@ -139,12 +139,12 @@ def test_draws_follow_the_softmax():
     (dict(do_sample=True, num_beams=2), "one beam for draws"),
     (dict(temperature=2.0), "do_sample=True"),
     (dict(num_beams=1, length_penalty=2.0), "ranks beams"),
-    (dict(do_sample=True, temperature=0), "temperature=0"),
-    (dict(do_sample=True, top_p=0), "top_p=0"),
-    (dict(do_sample=True, top_k=-1), "top_k=-1"),
-    (dict(repetition_penalty=0), "repetition_penalty=0"),
-    (dict(no_repeat_ngram_size=-1), "no_repeat_ngram_size=-1"),
-    (dict(num_beams=0), "num_beams=0"),
+    (dict(do_sample=True, temperature=0), "decoding.temperature: found 0"),
+    (dict(do_sample=True, top_p=0), "decoding.top_p: found 0"),
+    (dict(do_sample=True, top_k=-1), "decoding.top_k: found -1"),
+    (dict(repetition_penalty=0), "decoding.repetition_penalty: found 0"),
+    (dict(no_repeat_ngram_size=-1), "decoding.no_repeat_ngram_size: found -1"),
+    (dict(num_beams=0), "decoding.num_beams: found 0"),
     (dict(min_new_tokens=9, max_new_tokens=8), "min_new_tokens=9, max_new_tokens=8"),
 ])  # fmt: skip
 def test_settings_that_cannot_be_are_refused(model, setting, message):

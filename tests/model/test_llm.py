@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from r2gen_lib.assets import asset
-from r2gen_lib.config import PRESETS, PromptConfig
+from r2gen_lib.config import PRESETS, LanguageConfig, PromptConfig
 from r2gen_lib.errors import AssetError, CacheError, R2GenError
 from r2gen_lib.model import llm as language
 from r2gen_lib.model.alignment import end_ids, prompt_ids
@@ -116,8 +116,8 @@ def test_dtype_by_ability(monkeypatch):
         monkeypatch.setattr(language, "_cpu_has_bf16", lambda able=able: able)
         assert choose_dtype("auto", "cpu") == expected
     assert choose_dtype("float16") == torch.float16  # only by name
-    with pytest.raises(R2GenError, match="'float8', expected auto, half, float32"):
-        choose_dtype("float8")
+    with pytest.raises(R2GenError, match="language.dtype: found 'float8', expected 'auto', 'half'"):
+        LanguageConfig("asset:smollm2_gguf", "float8")
 
 
 def test_conversion_that_fails_leaves_nothing(empty_cache, monkeypatch):

@@ -30,15 +30,16 @@ LONG = "the heart is normal . " * 20
 
 
 def changed(preset=TINY, batch=None, **language):
-    optim = replace(preset.optim, batch_size=batch or preset.optim.batch_size, max_report_tokens=60)
-    return replace(preset, optim=optim, language=replace(preset.language, **language))
+    optim = replace(preset.optim, batch_size=batch or preset.optim.batch_size)
+    target = replace(preset.target, max_tokens=60)
+    return replace(preset, optim=optim, target=target, language=replace(preset.language, **language))
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])
 @pytest.mark.parametrize("mode", MODES)
 def test_the_dry_run_needs_what_a_real_step_needs(mode, checkpointing):
     preset = changed(batch=16, gradient_checkpointing=checkpointing)
-    model = tiny_model(mode, optim=preset.optim, language=preset.language).train()
+    model = tiny_model(mode, optim=preset.optim, target=preset.target, language=preset.language).train()
     pixels = tiny_pixels(16)
     given = {"features": model.encode(pixels)} if mode == "shallow" else {"pixel_values": pixels}
     model(**given, reports=[LONG] * 16)  # the words before the picture are known from here on

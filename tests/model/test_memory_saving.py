@@ -128,8 +128,8 @@ def test_attention_auto(monkeypatch):
 
 def test_quantisation_is_refused_where_it_cannot_be(monkeypatch):
     assert quantization_options(None, torch.bfloat16, "cpu") == {}
-    with pytest.raises(R2GenError, match="'2bit', expected None, 8bit, 4bit"):
-        quantization_options("2bit", torch.bfloat16, "cuda")
+    with pytest.raises(R2GenError, match="language.quantization: found '2bit', expected '8bit' or '4bit'"):
+        replace(PRESETS["laptop"].language, quantization="2bit")
     with pytest.raises(R2GenError, match="needs a CUDA GPU, found device 'cpu'"):
         load_language(replace(PRESETS["laptop"].language, quantization="4bit"), "cpu")
     monkeypatch.setattr(low_memory, "find_spec", lambda name: None)

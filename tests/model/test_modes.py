@@ -36,7 +36,7 @@ def test_counts_on_the_meta_device_are_the_models(mode):
 
 @pytest.mark.parametrize("pool, tokens", [(2, 4), (None, 16)])
 def test_a_bias_for_each_visual_token_is_counted_and_trains(pool, tokens):
-    model = tiny_model(visual_token_pool=pool, visual_token_bias=True)
+    model = tiny_model(mapper=replace(TINY.mapper, pool=pool, bias=True))
     assert model.trainable_parameters()["mapper.token_bias"].shape == (tokens, 24)
     assert parameter_table(model.preset).loc["shallow", "mapper"] == sum(p.numel() for p in model.mapper.parameters())
     model(tiny_pixels(), ["the heart is normal", "no effusion"]).loss.backward()

@@ -48,7 +48,7 @@ def test_studies_of_the_benchmark_with_other_findings_look_different():
 
 
 def test_it_learns_to_write_what_it_is_told_and_is_kept(tmp_path):
-    model, studies = eye_model(visual_token_bias=True), told_studies()
+    model, studies = eye_model(mapper=replace(TINY.mapper, bias=True)), told_studies()
     result = train(model, studies, profile=replace(PROFILE, train_steps=40), out_dir=tmp_path, progress=False)
     assert result.best["held_out_loss"] < result.best["shuffled_loss"] - 0.3
     again = R2GenGPT.from_trained(result.checkpoint, language=tiny_language(), device="cpu")

@@ -16,15 +16,15 @@ from r2gen_lib.config.original_behaviour import with_original_behaviour
 from r2gen_lib.config.serialization import preset_from_dict, preset_to_dict
 from r2gen_lib.model.fused_qkv_lora import query_and_value
 from r2gen_lib.model.r2gengpt import R2GenGPT
-from r2gen_lib.training import trainer
 from r2gen_lib.training.examples import Examples
+from r2gen_lib.training.run import Run
 from r2gen_lib.training.schedule import make_optimizer, rate_at
 
-DROPS = dict(vision=replace(TINY.vision, model_kwargs=TINY.vision.model_kwargs | {"drop_path_rate": 0.5}))
 
-
-def with_optim(**changes) -> R2GenGPT:
-    return tiny_model(optim=replace(TINY.optim, **changes), **DROPS)
+def dropping(**changes) -> R2GenGPT:
+    """A model with stochastic depth in its encoder."""
+    kwargs = TINY.vision.model_kwargs | {"drop_path_rate": 0.5}
+    return tiny_model(vision=replace(TINY.vision, model_kwargs=kwargs, **changes))
 
 
 def test_what_changes_and_what_stays():
@@ -32,10 +32,11 @@ def test_what_changes_and_what_stays():
     assert theirs.name == "laptop_original" and with_original_behaviour(theirs) == theirs
     for part in ("language", "prompt"):
         assert getattr(theirs, part) == getattr(ours, part)
-    for kept in ("learning_rate", "batch_size", "max_report_tokens", "epochs", "weight_decay", "final_rate"):
+    for kept in ("learning_rate", "batch_size", "epochs", "weight_decay", "final_rate"):
         assert getattr(theirs.optim, kept) == getattr(ours.optim, kept)
     assert (theirs.decoding.min_new_tokens, theirs.decoding.no_repeat_ngram_size) == (40, 0)
-    assert (theirs.visual_token_pool, theirs.visual_token_bias, theirs.optim.clip_norm) == (None, False, None)
+    assert theirs.target.max_tokens == ours.target.max_tokens
+    assert (theirs.mapper.pool, theirs.mapper.bias, theirs.optim.clip_norm) == (None, False, None)
     assert with_original_behaviour("mimic_cxr").decoding.min_new_tokens == 80
     assert preset_from_dict(preset_to_dict(theirs)) == theirs
 
@@ -50,7 +51,7 @@ def test_from_preset_takes_it():
 
 def test_a_frozen_encoder_is_noisy_in_training_alone():
     pixels = tiny_pixels(8)
-    quiet, noisy = with_optim().train(), with_optim(noisy_frozen_encoder=True).train()
+    quiet, noisy = dropping().train(), dropping(noisy_when_frozen=True).train()
     assert torch.equal(quiet.encode(pixels), quiet.encode(pixels))
     assert not torch.equal(noisy.encode(pixels), noisy.encode(pixels))
     noisy.eval()
@@ -60,14 +61,14 @@ def test_a_frozen_encoder_is_noisy_in_training_alone():
 @pytest.mark.usefixtures("empty_cache")
 def test_noisy_features_are_not_cached():
     studies = tiny_studies(4)
-    assert "features" in Examples(with_optim(), studies, "train", progress=False).batch([0])
-    assert "pixel_values" in Examples(with_optim(noisy_frozen_encoder=True), studies, "train", False).batch([0])
+    assert "features" in Examples(dropping(), studies, "train", progress=False).batch([0])
+    assert "pixel_values" in Examples(dropping(noisy_when_frozen=True), studies, "train", False).batch([0])
 
 
 def test_no_loss_on_token_0():
     """The tokenizer's <unk>, which the original takes for padding."""
     pixels, reports = tiny_pixels(), ["the heart is gigantic", "no effusion"]
-    ours, theirs = tiny_model(), with_optim(mask_token_0=True)
+    ours, theirs = tiny_model(), tiny_model(target=replace(TINY.target, mask_token_0=True))
     assert (ours(pixels, reports).labels == 0).sum() == 1
     masked = theirs(pixels, reports)
     assert not (masked.labels == 0).any() and len(masked.labels) == len(ours(pixels, reports).labels) - 1
@@ -98,9 +99,7 @@ def test_everything_decays():
 
 def batches(shuffle: bool, tmp_path, **profile):
     optim = replace(TINY.optim, shuffle=shuffle)
-    run = trainer._Run(
-        tiny_model(), tiny_studies(), replace(TINY, optim=optim), replace(PROFILE, **profile), tmp_path, 0, False
-    )
+    run = Run(tiny_model(optim=optim), tiny_studies(), replace(PROFILE, **profile), tmp_path, progress=False)
     return [[[run.train_set.studies[i].id for i in batch] for batch in run._batches(epoch)] for epoch in range(2)]
 
 
@@ -149,10 +148,10 @@ def test_a_lora_on_query_and_value_stays_there():
 def test_every_switch_is_in_the_table():
     told = (Path(__file__).parents[2] / "docs" / "original.md").read_text()
     ours, theirs = PRESETS["laptop"], with_original_behaviour("laptop")
-    for part in ("vision", "optim", "decoding", "lora"):
+    for part in ("vision", "mapper", "target", "optim", "decoding", "lora"):
         for field in fields(getattr(ours, part)):
             if getattr(getattr(ours, part), field.name) != getattr(getattr(theirs, part), field.name):
-                assert f"`{field.name}`" in told, field.name
+                assert f"`{part}.{field.name}`" in told, field.name
 
 
 def test_on_the_command_line(monkeypatch):

@@ -32,7 +32,7 @@ def test_words_before_the_picture_are_worked_out_once_and_change_nothing(before)
     quick = model.mapper.proj.weight.grad.clone()
 
     model.zero_grad()
-    ids = report_ids(model.tokenizer, TEXTS, TINY.optim.max_report_tokens)
+    ids = report_ids(model.tokenizer, TEXTS, TINY.target.max_tokens)
     whole = splice(model.embed, model.visual_tokens(tiny_pixels()), model.prompt, ids)
     logits = model.language(inputs_embeds=whole.inputs_embeds, attention_mask=whole.attention_mask).logits
     slow = torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), whole.labels[:, 1:].flatten())

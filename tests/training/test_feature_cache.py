@@ -58,7 +58,7 @@ def test_the_mode_of_other_presets_shares_entries(monkeypatch):
     """What the LLM is or how it is trained does not matter to the encoder's outputs."""
     studies = tiny_studies(2)
     first = encode(tiny_model(), studies)
-    other = tiny_model(name="other", visual_token_pool=2)
+    other = tiny_model(name="other", mapper=replace(TINY.mapper, pool=2))
     forbid_encoding(other, monkeypatch)
     assert torch.equal(encode(other, studies), first)
 

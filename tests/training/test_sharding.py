@@ -81,15 +81,15 @@ def test_a_checkpoint_from_before_the_field_loads(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "preset, found",
+    "part, change, found",
     [
-        (replace(SHARD, language_lora=LoraConfig()), "language_lora=LoraConfig.*Set language_lora=None"),
-        (replace(SHARD, language=replace(SHARD.language, quantization="4bit")), "quantization='4bit'.*packed"),
+        (SHARD, dict(language_lora=LoraConfig()), "preset: found language.shard=True beside a language_lora"),
+        (SHARD.language, dict(quantization="4bit"), "language: found shard=True, quantization='4bit'.*packed"),
     ],
 )
-def test_what_cannot_be_sharded_is_refused(preset, found):
-    with pytest.raises(R2GenError, match=f"LanguageConfig.shard: found {found}"):
-        R2GenGPT.from_preset(preset, vision_weights=None, device="cpu")
+def test_what_cannot_be_sharded_is_refused(part, change, found):
+    with pytest.raises(R2GenError, match=found):
+        replace(part, **change)
 
 
 def test_an_old_torch_is_refused(monkeypatch):

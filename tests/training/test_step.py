@@ -125,5 +125,5 @@ def test_the_reports_are_written_and_scored(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("field", ["accumulate", "patience"])
 def test_counts_below_one(field, tmp_path):
-    with pytest.raises(R2GenError, match=f"OptimConfig.{field}: found 0, expected 1 or more"):
+    with pytest.raises(R2GenError, match=f"optim.{field}: found 0, expected a number greater than 0"):
         train(tiny_model(), tiny_studies(), with_optim(**{field: 0}), PROFILE, tmp_path, progress=False)

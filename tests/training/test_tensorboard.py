@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tiny_system import PROFILE, TINY, tiny_model, tiny_studies
 
 from r2gen_lib.errors import AssetError
-from r2gen_lib.training import trainer
+from r2gen_lib.training.run import Run
 from r2gen_lib.training.trainer import train
 
 pytestmark = pytest.mark.usefixtures("empty_cache")
@@ -46,7 +46,7 @@ def test_the_curves_are_the_history(tmp_path):
 @pytest.mark.parametrize("before", [True, False])
 def test_a_resumed_run_has_each_step_once(before, tmp_path, monkeypatch):
     """Killed in step 6, it goes on from the state of step 4; ``before``: whether it had event files until then."""
-    update = trainer._Run._update
+    update = Run._update
 
     def killed(run):
         if run.step == 6:
@@ -54,7 +54,7 @@ def test_a_resumed_run_has_each_step_once(before, tmp_path, monkeypatch):
         return update(run)
 
     with monkeypatch.context() as patch:
-        patch.setattr(trainer._Run, "_update", killed)
+        patch.setattr(Run, "_update", killed)
         with pytest.raises(RuntimeError, match="killed"):
             fit(tmp_path, tensorboard=before)
     if before:
@@ -67,7 +67,7 @@ def test_a_resumed_run_has_each_step_once(before, tmp_path, monkeypatch):
 
 def test_an_interrupted_run_has_each_step_once(tmp_path, monkeypatch):
     """The state is saved in the middle of a row: the held-out loss is there, the training loss comes later."""
-    update = trainer._Run._update
+    update = Run._update
 
     def stopped(run):
         if run.step == 8:
@@ -75,7 +75,7 @@ def test_an_interrupted_run_has_each_step_once(tmp_path, monkeypatch):
         return update(run)
 
     with monkeypatch.context() as patch:
-        patch.setattr(trainer._Run, "_update", stopped)
+        patch.setattr(Run, "_update", stopped)
         with pytest.raises(KeyboardInterrupt):
             fit(tmp_path)
     assert_shows(tmp_path, fit(tmp_path).history)

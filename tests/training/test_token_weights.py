@@ -113,11 +113,10 @@ def test_one_weight_a_report_token_is_needed():
 
 @pytest.mark.parametrize("mask_token_0", [False, True])
 def test_accumulated_batches_are_one_batch_with_weights_too(mask_token_0):
-    optim = replace(TINY.optim, batch_size=8, mask_token_0=mask_token_0)
+    optim, target = replace(TINY.optim, batch_size=8), replace(TINY.target, mask_token_0=mask_token_0)
     found = []
     for size in (8, 3):
-        model = tiny_model().train()
-        model.preset = replace(model.preset, optim=optim)
+        model = tiny_model(optim=optim, target=target).train()
         examples = Examples(model, tiny_studies()[:16], "train", progress=False, finding_weight=5.0)
         sized = replace(optim, batch_size=size)
         found.append(take_step(model, make_optimizer(model, sized), examples, list(range(8)), sized, Processes.alone()))
@@ -137,12 +136,11 @@ def test_a_run_weighs_what_it_trains_on_and_not_what_it_is_judged_by(tmp_path):
 
 
 @pytest.mark.parametrize("weight", [0.0, -1.0, float("inf"), float("nan")])
-def test_what_is_no_weight_is_refused(weight, tmp_path):
-    preset = replace(TINY, optim=replace(TINY.optim, finding_weight=weight))
-    with pytest.raises(R2GenError, match="OptimConfig.finding_weight: found .* expected a number over 0"):
-        train(tiny_model(), tiny_studies(), preset, PROFILE, tmp_path, progress=False)
+def test_what_is_no_weight_is_refused(weight):
+    with pytest.raises(R2GenError, match="optim.finding_weight: found .* expected a (finite )?number"):
+        replace(TINY.optim, finding_weight=weight)
 
 
 def test_the_command_refuses_it_too(capsys, tmp_path):
     code = cli.main(["train", "--finding-weight", "0", "--profile", "ci", "--out", str(tmp_path / "run")])
-    assert code != 0 and "finding_weight: found 0.0, expected a number over 0" in capsys.readouterr().err
+    assert code != 0 and "optim.finding_weight: found 0.0, expected a number greater than 0" in capsys.readouterr().err

@@ -104,7 +104,7 @@ def _with_texts(studies: Iterable[Study]) -> list[Study]:
 def _examine(
     studies: list[Study], preset: Preset, skip: tuple[str, ...], counter: TokenCounter, survey: Survey
 ) -> Health:
-    limit = preset.optim.max_report_tokens
+    limit = preset.target.max_tokens
     tokens = [n + 1 for n in counter.count([study.report for study in studies])]  # + 1: the end is a token too
     long = [study for study, n in zip(studies, tokens, strict=True) if n > limit]
     within, across = _repeated(studies)

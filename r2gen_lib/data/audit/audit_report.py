@@ -33,7 +33,7 @@ WARNINGS: Mapping[str, str] = MappingProxyType(
         "duplicate_reports": "Few words to learn from: look at the scores beside those of a constant report.",
         "reports_in_two_splits": "A model that repeats training reports scores well on these.",
         "nan_in_reports": "An empty cell became a word: take it out, or the model learns to write it.",
-        "long_reports": "Their ends are never learnt nor generated: raise optim.max_report_tokens, or accept it.",
+        "long_reports": "Their ends are never learnt nor generated: raise target.max_tokens, or accept it.",
         "blank_pictures": "They show nothing: look at how they were converted.",
         "faint_pictures": "They show next to nothing: look at the bits and the window they were converted with.",
         "noise_pictures": "They show nothing: see whether their bytes were read in a wrong format; convert them again.",

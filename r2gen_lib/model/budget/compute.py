@@ -40,7 +40,7 @@ GPUS = (  # NVIDIA's data sheets, without sparsity
 def step_flops(preset: str | Preset, mode: str) -> int:
     """Operations (a product and a sum are two) of a training step's forward and backward pass, counted by torch.
 
-    The step is that of ``training_memory``: ``optim.batch_size`` reports of ``optim.max_report_tokens``, run on the
+    The step is that of ``training_memory``: ``optim.batch_size`` reports of ``target.max_tokens``, run on the
     meta device. Products of matrices and convolutions count; in shallow mode the encoder doesn't, its features are
     cached.
     """

@@ -64,7 +64,7 @@ class Memory:
 
 
 def training_memory(preset: str | Preset, mode: str, device: str = "cuda") -> Memory:
-    """Memory at the peak of a training step of ``optim.batch_size`` reports of ``optim.max_report_tokens``.
+    """Memory at the peak of a training step of ``optim.batch_size`` reports of ``target.max_tokens``.
 
     Args:
         device: "cpu" or "cuda": which dtype and attention the preset's "auto" and "half" become, and the runtime. On
@@ -171,7 +171,7 @@ class Parts:
 
     def loss(self) -> Tensor:
         """As ``R2GenGPT.forward``; in shallow mode the trainer gives it features, not pictures."""
-        rows, length = self.preset.optim.batch_size, self.preset.optim.max_report_tokens
+        rows, length = self.preset.optim.batch_size, self.preset.target.max_tokens
         visual = self.mapper(self._features(rows))
         checkpoints = self.preset.language.gradient_checkpointing
         words = self._empty(rows, self.after + length)

@@ -88,7 +88,7 @@ def _check_settings(model: Trained, original: OriginalFile, skip_checks: Collect
         "vision_model": preset.vision.model_name,
         "llama_model": preset.language.source,
         "end_sym": model.tokenizer.eos_token,
-        "global_only": preset.visual_token_pool == 1,
+        "global_only": preset.mapper.pool == 1,
     }
     if model.mode == "delta":
         if not preset.lora.query_value:
