@@ -8,9 +8,16 @@ The public names are loaded on first use, so that ``import r2gen_lib`` (and ``r2
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 from typing import Any
 
 __version__ = "0.1.0"
+
+# OpenMP reads this when torch is loaded. By default its threads spin while they wait for each other; where other
+# processes are busy, they take from each other the time that they wait for.
+if "torch" not in sys.modules:
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _HOME = {
     "load_studies": "r2gen_lib.sources",

@@ -31,7 +31,7 @@ from r2gen_lib.model.sharding import is_sharded
 
 #: Studies to give ``generate_reports`` at once, where they are many: more make it no faster.
 WRITE_AT_ONCE = 64
-_WRITTEN_BY_TRANSFORMERS = 8
+ENCODED_AT_ONCE = WRITTEN_BY_TRANSFORMERS = 8
 _CACHE_BYTES, _CACHE_BYTES_OF_A_GPU = 2**30, 2**33  # for keys and values
 _SAMPLING = ("temperature", "top_k", "top_p", "seed")
 
@@ -73,7 +73,7 @@ def generate_reports(
     places, reports = spliced.inputs_embeds.shape[1], []
     check_length(language, places + decoding.max_new_tokens)
     searched = why_not(language) is None
-    at_once = studies_at_once(language, places, decoding) if searched else _WRITTEN_BY_TRANSFORMERS
+    at_once = studies_at_once(language, places, decoding) if searched else WRITTEN_BY_TRANSFORMERS
     for start in range(0, spliced.inputs_embeds.shape[0], at_once):
         some = spliced.rows(slice(start, start + at_once))
         if searched:
@@ -90,7 +90,7 @@ def studies_at_once(language: nn.Module, places: int, decoding: DecodingConfig) 
     columns = places + decoding.num_beams * decoding.max_new_tokens
     size = 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim * weight.element_size()
     fit = (_CACHE_BYTES if weight.device.type == "cpu" else _CACHE_BYTES_OF_A_GPU) // (columns * size)
-    return min(max(fit, _WRITTEN_BY_TRANSFORMERS), WRITE_AT_ONCE)
+    return min(max(fit, WRITTEN_BY_TRANSFORMERS), WRITE_AT_ONCE)
 
 
 def stream_report(

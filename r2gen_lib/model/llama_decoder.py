@@ -43,7 +43,7 @@ class FrozenLlama:
     def __init__(self, language: LlamaForCausalLM) -> None:
         self.made_of = _fingerprint(language)
         head = language.get_output_embeddings()
-        make = partial(packed, rows=_USUAL_ROWS) if can_pack(head.weight) else plain
+        make = partial(packed, rows=_USUAL_ROWS) if can_pack(head.weight.device.type, head.weight.dtype) else plain
         self.head = make([head])
         self.beginning: tuple[Tensor, list[tuple[Tensor, Tensor]]] | None = None  # of the last prompt, read once
         self.layers = []
@@ -57,6 +57,13 @@ class FrozenLlama:
                     make([mlp.down_proj]),
                 )
             )
+
+
+def packed_bytes(language: LlamaForCausalLM, device: str) -> int:
+    """What ``FrozenLlama`` keeps besides the model's own weights, were the model on ``device``."""
+    head = language.get_output_embeddings().weight
+    layers = [layer.weight for layer in language.model.layers.modules() if isinstance(layer, nn.Linear)]
+    return sum(weight.nbytes for weight in (head, *layers)) if can_pack(device, head.dtype) else 0
 
 
 _MADE: WeakKeyDictionary[nn.Module, FrozenLlama] = WeakKeyDictionary()
@@ -137,7 +144,8 @@ class LlamaDecoder:
 
     def read_prompt(self) -> Float[Tensor, "S D"]:
         """The last hidden state of every prompt, normalised; keys and values of the prompts are kept."""
-        self._read_known()
+        if self._known:
+            self._read_known()
         last = []
         for start in range(0, self.studies, _PREFILL):
             rows = slice(start, min(start + _PREFILL, self.studies))
@@ -150,8 +158,7 @@ class LlamaDecoder:
         words = self._prompt[0, : self._known]
         kept = self.products.beginning
         if kept is None or not torch.equal(kept[0], words):
-            if self._known:
-                self._read_places(slice(0, 1), 0, self._known)
+            self._read_places(slice(0, 1), 0, self._known)
             pairs = [tuple(each[:1, :, : self._known].clone() for each in pair) for pair in self._pairs()]
             kept = self.products.beginning = words.clone(), pairs
         for pair, known in zip(self._pairs(), kept[1], strict=True):

@@ -16,12 +16,12 @@ from torch import Tensor, nn
 Product = Callable[[Tensor], Tensor]
 
 
-def can_pack(weight: Tensor) -> bool:
-    """Whether torch can keep a copy of this matrix for oneDNN: on an x86 CPU, in fp32 or bf16."""
+def can_pack(device: str, dtype: torch.dtype) -> bool:
+    """Whether torch can keep copies of matrices for oneDNN: on an x86 CPU, in fp32 or bf16."""
     ops = torch.ops.mkldnn
     return (
-        weight.device.type == "cpu"
-        and weight.dtype in (torch.float32, torch.bfloat16)
+        device == "cpu"
+        and dtype in (torch.float32, torch.bfloat16)
         and torch.backends.mkldnn.is_available()
         and torch.backends.cpu.get_cpu_capability().startswith("AVX")
         and hasattr(ops, "_linear_pointwise")

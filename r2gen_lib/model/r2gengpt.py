@@ -19,7 +19,13 @@ from r2gen_lib.errors import AssetError, R2GenError
 from r2gen_lib.model import checkpoint, hub
 from r2gen_lib.model.alignment import end_ids, prompt_ids, report_ids, splice
 from r2gen_lib.model.encoder import FROM_PRESET, VisionEncoder, load_vision_weights
-from r2gen_lib.model.generation import Generated, changed_decoding, generate_reports, stream_report
+from r2gen_lib.model.generation import (
+    ENCODED_AT_ONCE,
+    Generated,
+    changed_decoding,
+    generate_reports,
+    stream_report,
+)
 from r2gen_lib.model.llama_decoder import release
 from r2gen_lib.model.llm import LanguageModel, checksum, load_language
 from r2gen_lib.model.lora import train_dropout, with_language_lora
@@ -31,8 +37,6 @@ from r2gen_lib.model.original.file import OriginalFile
 from r2gen_lib.model.original.load import model_from_original
 from r2gen_lib.model.report_logits import ReportReader
 from r2gen_lib.model.report_loss import report_loss, weights_in_place
-
-_ENCODED_AT_ONCE = 8  # studies
 
 
 @dataclass(frozen=True)
@@ -320,7 +324,7 @@ class R2GenGPT(nn.Module):
         settings = changed_decoding(self.preset.decoding, decoding)
         with self._evaluating():
             if pixel_values is not None and features is None:
-                features = torch.cat([self.encode(some) for some in pixel_values.split(_ENCODED_AT_ONCE)])
+                features = torch.cat([self.encode(some) for some in pixel_values.split(ENCODED_AT_ONCE)])
                 pixel_values = None
             spliced = splice(self.embed, self.visual_tokens(pixel_values, features), self.prompt)
             known = len(self.prompt[0])

@@ -17,8 +17,8 @@ from r2gen_lib.config import DecodingConfig
 from r2gen_lib.model.llama_decoder import LlamaDecoder
 from r2gen_lib.model.logits_processors import ScoreRules
 
-_ROWS_OF_LOGITS = 96  # rows whose logits are computed at once
-_ROWS_OF_SCORES = 24  # and of these, rows that are made scores at once
+ROWS_OF_LOGITS = 96  # rows whose logits are computed at once
+ROWS_OF_SCORES = 24  # and of these, rows that are made scores at once
 _GROUPS = 1024  # of tokens; the largest scores are looked for in the groups with the largest maxima
 _NEVER = -1.0e9  # a score that no report has
 
@@ -34,7 +34,7 @@ def greedy_search(
     for number in range(decoding.max_new_tokens):
         rules.begin_step(number)
         tokens = torch.cat(
-            [rules(logits, history[rows]).argmax(dim=-1) for rows, logits in _logits(decoder, hidden, _ROWS_OF_SCORES)]
+            [rules(logits, history[rows]).argmax(dim=-1) for rows, logits in _logits(decoder, hidden, ROWS_OF_SCORES)]
         )  # (S,)
         chosen = tokens.tolist()
         yield list(studies), chosen
@@ -74,7 +74,7 @@ def beam_search(
         rules.begin_step(number)
         found = [
             _continuations(rules, logits, running, scores, rows, candidates)
-            for rows, logits in _logits(decoder, hidden, _ROWS_OF_SCORES // beams * beams or beams)
+            for rows, logits in _logits(decoder, hidden, ROWS_OF_SCORES // beams * beams or beams)
         ]
         totals, parents, tokens = (torch.cat(parts) for parts in zip(*found, strict=True))  # each (S, candidates)
         ending = torch.isin(tokens, end_tokens) if number + 1 < limit else torch.ones_like(tokens, dtype=torch.bool)
@@ -124,7 +124,7 @@ def _continuations(
 
 def _logits(decoder: LlamaDecoder, hidden: Float[Tensor, "R D"], rows: int) -> Iterator[tuple[slice, Tensor]]:
     """Slices of at most ``rows`` rows and their logits in fp32."""
-    at_once = max(_ROWS_OF_LOGITS // rows, 1) * rows
+    at_once = max(ROWS_OF_LOGITS // rows, 1) * rows
     for start in range(0, hidden.shape[0], at_once):
         logits = decoder.logits(hidden[start : start + at_once])
         for first in range(0, logits.shape[0], rows):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import torch
@@ -23,7 +23,7 @@ class LiveBytes(AbstractContextManager):
     def __init__(self, known: Iterable[Tensor] = ()) -> None:
         self.live = self.peak = 0
         self._known = list(known)  # kept alive, so that their storages' addresses stay theirs
-        self._seen = {tensor.untyped_storage()._cdata for tensor in self._known}
+        self._seen: set[Hashable] = {tensor.untyped_storage()._cdata for tensor in self._known}
         self._modes = ExitStack()
 
     def __enter__(self) -> LiveBytes:
@@ -40,15 +40,19 @@ class LiveBytes(AbstractContextManager):
 
     def see(self, tensor: Tensor) -> None:
         """Count the tensor's storage if it is new, until it is freed."""
-        storage = tensor.untyped_storage()
-        if storage._cdata in self._seen:
+        if tensor.is_mkldnn:  # a copy for oneDNN, which has no storage that torch sees and no views
+            holder, address, size = tensor, ("mkldnn", id(tensor)), tensor.numel() * tensor.element_size()
+        else:
+            holder = tensor.untyped_storage()
+            address, size = holder._cdata, holder.nbytes()
+        if address in self._seen:
             return
-        self._seen.add(storage._cdata)
-        self.live += storage.nbytes()
+        self._seen.add(address)
+        self.live += size
         self.peak = max(self.peak, self.live)
-        weakref.finalize(storage, self._free, storage._cdata, storage.nbytes())
+        weakref.finalize(holder, self._free, address, size)
 
-    def _free(self, address: int, size: int) -> None:
+    def _free(self, address: Hashable, size: int) -> None:
         self._seen.discard(address)
         self.live -= size
 

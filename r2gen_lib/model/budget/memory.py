@@ -25,10 +25,13 @@ from r2gen_lib.config import LanguageConfig, Preset, get_preset
 from r2gen_lib.errors import R2GenError
 from r2gen_lib.model.budget.live_bytes import LiveBytes
 from r2gen_lib.model.encoder import VisionEncoder, token_count
+from r2gen_lib.model.generation import ENCODED_AT_ONCE, WRITTEN_BY_TRANSFORMERS, studies_at_once
+from r2gen_lib.model.llama_decoder import LlamaDecoder, packed_bytes, why_not
 from r2gen_lib.model.llm import cache_argument, cache_of, choose_dtype, freeze, language_skeleton
 from r2gen_lib.model.lora import with_language_lora
 from r2gen_lib.model.memory_saving import checkpointed
 from r2gen_lib.model.modes import make_mapper, parameter_table, prepare_mode, set_training
+from r2gen_lib.model.search import ROWS_OF_LOGITS, ROWS_OF_SCORES
 
 PROCESS_BYTES = {
     "cpu": 910_000_000,  # measured: Python with torch, transformers, timm, peft and a tokenizer (benchmarks/memory.py)
@@ -94,7 +97,8 @@ def generation_memory(preset: str | Preset, device: str = "cuda", batch: int | N
     parts = Parts(preset, "shallow", device)
     with LiveBytes(parts.tensors()) as live, torch.no_grad():
         parts.generate(batch or preset.optim.batch_size)
-    return Memory(parts.weights(), 0, live.peak + parts.dequantized(), PROCESS_BYTES[device] + KERNEL_BYTES[device])
+    working = live.peak + parts.dequantized() + (packed_bytes(parts.language, device) if parts.searches else 0)
+    return Memory(parts.weights(), 0, working, PROCESS_BYTES[device] + KERNEL_BYTES[device])
 
 
 def quantization_saving(preset: Preset, quantization: str) -> int:
@@ -181,14 +185,38 @@ class Parts:
         labels = torch.empty(rows * length, dtype=torch.long, device="meta")
         return nn.functional.cross_entropy(logits, labels)
 
+    @property
+    def searches(self) -> bool:
+        """Whether reports are written by ``model.search`` and not by transformers."""
+        return self.preset.language.quantization is None and why_not(self.language) is None
+
     def generate(self, rows: int) -> None:
         """As ``R2GenGPT.generate`` at its fullest: the prompts, then the last of the new tokens with every beam."""
-        beams, new = rows * self.preset.decoding.num_beams, self.preset.decoding.max_new_tokens
         side = self.preset.vision.image_size
-        visual = self.mapper(self.encoder(torch.empty(rows, self._views, 3, side, side, device="meta")))
+        pictures = torch.empty(rows, self._views, 3, side, side, device="meta")
+        visual = self.mapper(torch.cat([self.encoder(some) for some in pictures.split(ENCODED_AT_ONCE)]))
         prompt = torch.cat(
             [self._empty(rows, self.before), visual.to(self.dtype), self._empty(rows, self.after)], dim=1
         )
+        if self.searches:
+            self._search(prompt[: studies_at_once(self.language, prompt.shape[1], self.preset.decoding)])
+        else:
+            self._generate(prompt[:WRITTEN_BY_TRANSFORMERS])
+
+    def _search(self, prompt: Tensor) -> None:
+        rows, decoding = prompt.shape[0], self.preset.decoding
+        decoder = LlamaDecoder(self.language, prompt, decoding.num_beams, decoding.max_new_tokens)
+        decoder.read_prompt()
+        decoder.written = decoding.max_new_tokens - 1
+        tokens = torch.empty(rows, decoding.num_beams, dtype=torch.long, device="meta")
+        hidden = decoder.step(tokens, tokens if decoding.num_beams > 1 else None)
+        logits = decoder.logits(hidden[:ROWS_OF_LOGITS])
+        scores = logits[:ROWS_OF_SCORES].float()
+        scores.log_softmax(-1)
+
+    def _generate(self, prompt: Tensor) -> None:
+        rows, new = prompt.shape[0], self.preset.decoding.max_new_tokens
+        beams = rows * self.preset.decoding.num_beams
         prompt = prompt.repeat_interleave(beams // rows, dim=0)
         cache = cache_of(self._read(prompt))
         for index, layer in enumerate(cache.layers):
