@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from r2gen_lib.metrics.nlg import LanguageScorer
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports huggingface_hub; nbval's kernels inherit it
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # as r2gen_lib sets it, also where a test imports torch before it
 os.environ.setdefault("R2GEN_PROFILE", "ci")
 matplotlib.use("Agg")  # not MPLBACKEND: the notebooks' kernels must still draw inline
 
