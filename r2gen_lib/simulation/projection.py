@@ -51,7 +51,11 @@ def slabs_of(density: np.ndarray, view: str) -> np.ndarray:
     axis = _AXIS[view]
     count = density.shape[axis] // SLAB
     first = np.moveaxis(density, axis, 0)[: count * SLAB]
-    return np.ascontiguousarray(first.reshape(count, SLAB, *first.shape[1:]).mean(1))
+    slabs = np.ascontiguousarray(first[::SLAB])
+    for k in range(1, SLAB):
+        slabs += first[k::SLAB]
+    slabs /= np.float32(SLAB)
+    return slabs
 
 
 @lru_cache(maxsize=4)
@@ -65,8 +69,11 @@ def _parts(thorax: Thorax, view: str) -> tuple[np.ndarray, np.ndarray, np.ndarra
 def slabs_unedited(thorax: Thorax, acquisition: Acquisition, view: str) -> np.ndarray:
     """Attenuation of the patient's chest, before any finding, in slabs across the beam."""
     rest, soft, breasts = _parts(thorax, view)
-    slabs = rest + np.float32(acquisition.soft_tissue) * soft
-    return slabs + np.float32(acquisition.breast) * breasts if acquisition.breast else slabs
+    slabs = np.float32(acquisition.soft_tissue) * soft
+    slabs += rest
+    if acquisition.breast:
+        slabs += np.float32(acquisition.breast) * breasts
+    return slabs
 
 
 def put_edits(slabs: np.ndarray, thorax: Thorax, hu: np.ndarray, touched: list[Box], view: str) -> np.ndarray:
@@ -207,9 +214,15 @@ def project(slabs: np.ndarray, rays: Rays, size: int, first: int = 0) -> np.ndar
     spread = _spread(size)
     last = first + len(slabs)
     grid = torch.stack([rays.columns[first:last], rays.rows[first:last]], 1)  # (n, 2, 24, 24)
-    fine = (spread @ grid @ spread.T).permute(0, 2, 3, 1)  # (n, size, size, 2)
-    samples = F.grid_sample(torch.from_numpy(slabs)[:, None], fine, padding_mode="border", align_corners=False)
-    return (samples[:, 0].sum(0) * (spread @ rays.step_mm @ spread.T)).numpy()
+    volume, across = torch.from_numpy(slabs)[:, None], spread.T.numpy()
+    down = (spread @ grid).numpy()  # (n, 2, size, 24)
+    fine = np.empty((2 * size, size), np.float32)  # one slab's rays, in the processor's cache while it is read
+    where = torch.from_numpy(fine).view(1, 2, size, size).permute(0, 2, 3, 1)
+    samples = torch.empty((len(slabs), size, size))
+    for k, slab in enumerate(volume):
+        np.matmul(down[k].reshape(2 * size, -1), across, out=fine)
+        samples[k] = F.grid_sample(slab[None], where, padding_mode="border", align_corners=False)[0, 0]
+    return (samples.sum(0) * (spread @ rays.step_mm @ spread.T)).numpy()
 
 
 def project_box(thorax: Thorax, box: Box, values: np.ndarray, rays: Rays, size: int) -> np.ndarray:
