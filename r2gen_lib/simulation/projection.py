@@ -229,13 +229,13 @@ def project(slabs: np.ndarray, rays: Rays, size: int, first: int = 0) -> np.ndar
     spread = _spread(size)
     last = first + len(slabs)
     grid = torch.stack([rays.columns[first:last], rays.rows[first:last]], 1)  # (n, 2, 24, 24)
-    volume, across = torch.from_numpy(slabs)[:, None], spread.T.numpy()
-    down = (spread @ grid).numpy()  # (n, 2, size, 24)
-    fine = np.empty((2 * size, size), np.float32)  # one slab's rays, in the processor's cache while it is read
-    where = torch.from_numpy(fine).view(1, 2, size, size).permute(0, 2, 3, 1)
+    volume, across = torch.from_numpy(slabs)[:, None], spread.T.contiguous()
+    down = spread @ grid  # (n, 2, size, 24)
+    fine = torch.empty((2 * size, size))  # one slab's rays, in the processor's cache while it is read
+    where = fine.view(1, 2, size, size).permute(0, 2, 3, 1)
     samples = torch.empty((len(slabs), size, size))
     for k, slab in enumerate(volume):
-        np.matmul(down[k].reshape(2 * size, -1), across, out=fine)
+        torch.mm(down[k].reshape(2 * size, -1), across, out=fine)
         samples[k] = F.grid_sample(slab[None], where, padding_mode="border", align_corners=False)[0, 0]
     return (samples.sum(0) * (spread @ rays.step_mm @ spread.T)).numpy()
 
