@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     for error in bad.values():
         print(f"r2gen {NAME}: {error}", file=sys.stderr, flush=True)
     if good:
-        with quick_imports():  # transformers fetches parts of itself as it loads
+        with quick_imports():
             from r2gen_lib.model.r2gengpt import R2GenGPT
 
             model = R2GenGPT.from_trained(args.checkpoint)
