@@ -12,6 +12,8 @@ import os
 import sys
 from typing import Any
 
+from r2gen_lib.quick_imports import quick_imports
+
 __version__ = "0.1.0"
 
 # How long torch's threads (GNU's OpenMP) spin while they wait for each other, before they sleep; read when torch is
@@ -38,7 +40,8 @@ __all__ = ["__version__", *_HOME]
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOME[name]), name)
+    with quick_imports():
+        value = getattr(importlib.import_module(_HOME[name]), name)
     globals()[name] = value
     return value
 
