@@ -32,7 +32,7 @@ run: env
 	@$(PY) -m r2gen_lib.cli course $(ARGS)
 
 test: lint
-	@R2GEN_PROFILE=ci $(PY) -m pytest tests notebooks \
+	@R2GEN_PROFILE=ci $(PY) -m pytest notebooks tests -n auto --maxprocesses 4 --dist loadfile \
 		--nbval-lax --nbval-current-env --nbval-cell-timeout=600 $(ARGS)
 
 lint: env

@@ -1,6 +1,10 @@
 """How fast radiographs are simulated.
 
-    python benchmarks/simulator.py [--studies 120] [--workers 2]
+    python benchmarks/simulator.py [--studies 120] [--workers 2] [--baseline FOLDER]
+
+With --baseline, a checkout of another version (git worktree add FOLDER COMMIT), it prints (0) pictures a second of both
+in turns, each in fresh processes from the start of Python to its end: of ``r2gen simulate`` and of ``render_pictures``
+for as many studies, both views, no picture cached (the thorax and its noise are); and how many pictures differ.
 
 Prints (1) pictures a second for real studies, both views, nothing cached, on all cores, with the time that follows for
 the whole benchmark of 2,955 studies and the peak memory of a process; (2) our projection against DiffDRR's renderers
@@ -12,19 +16,73 @@ from __future__ import annotations
 import argparse
 import os
 import resource
+import subprocess
+import sys
 import tempfile
+import textwrap
 import time
+from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from r2gen_lib import load_studies
+from r2gen_lib.data.images.decode import load_grey
 from r2gen_lib.files import cache_dir
 from r2gen_lib.simulation import projection as ours
 from r2gen_lib.simulation.acquisition import Acquisition
 from r2gen_lib.simulation.anatomy.thorax import VOXEL_MM, Thorax, load_thorax
 from r2gen_lib.simulation.render import render_pictures
 from r2gen_lib.simulation.simulate import SIZE, seed_of
+
+#: What a fresh process runs, by name; ``{}`` is how many studies and processes.
+_TASKS = {
+    "r2gen simulate": """
+from r2gen_lib.cli import main
+main(["simulate", "--limit", "{studies}", "--workers", "{workers}"])
+""",
+    "render_pictures": """
+import numpy as np
+from r2gen_lib import load_studies
+try:
+    from r2gen_lib.simulation.render import render_pictures
+except ImportError:  # its name until November 2026
+    from r2gen_lib.simulation.batch import render_pictures
+studies = load_studies("openi_sim")
+render_pictures([studies[i] for i in np.random.default_rng(0).permutation(len(studies))[:{studies}]], None, {workers})
+""",
+}
+
+
+def against_baseline(baseline: Path, count: int, workers: int, rounds: int) -> None:
+    """Both versions in turns, each in fresh processes: pictures a second, the ratio, and how many pictures differ."""
+    load_thorax()  # made once and kept; not part of what is measured
+    sides = {"baseline": baseline.resolve(), "ours": Path(__file__).resolve().parents[1]}
+    for task, source in _TASKS.items():
+        seconds: dict[str, list[float]] = {side: [] for side in sides}
+        drawn: dict[str, Counter] = {}
+        for _ in range(rounds):
+            for side, checkout in sides.items():
+                with tempfile.TemporaryDirectory() as folder:
+                    os.symlink(cache_dir("thorax"), os.path.join(folder, "thorax"))
+                    script = Path(folder, "task.py")  # a file: processes that are spawned must not run it again
+                    body = textwrap.indent(source.format(studies=count, workers=workers).strip(), "    ")
+                    script.write_text(f"if __name__ == '__main__':\n{body}\n", encoding="utf-8")
+                    environment = os.environ | {"R2GEN_CACHE": folder, "PYTHONPATH": str(checkout)}
+                    start = time.perf_counter()
+                    subprocess.run(
+                        [sys.executable, script], env=environment, check=True, capture_output=True, cwd=checkout
+                    )
+                    seconds[side].append(time.perf_counter() - start)
+                    drawn[side] = Counter(load_grey(path).tobytes() for path in Path(folder).rglob("*.png"))
+        rates = {side: [sum(drawn[side].values()) / one for one in times] for side, times in seconds.items()}
+        for side in sides:
+            each = ", ".join(f"{rate:.1f}" for rate in rates[side])
+            print(f"{task}, {side}: {np.median(rates[side]):.1f} simulated pictures a second ({each})")
+        differ = sum((drawn["ours"] - drawn["baseline"]).values())
+        ratio = np.median(rates["ours"]) / np.median(rates["baseline"])
+        print(f"{task}: {ratio:.2f} x the baseline; {differ} of {sum(drawn['ours'].values())} pictures differ")
 
 
 def throughput(count: int, workers: int) -> None:
@@ -113,7 +171,10 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=120)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--baseline", type=Path, metavar="FOLDER", help="a checkout of the version to compare with")
     arguments = parser.parse_args()
+    if arguments.baseline:
+        against_baseline(arguments.baseline, arguments.studies, arguments.workers, arguments.rounds)
     throughput(arguments.studies, arguments.workers)
     against_diffdrr(arguments.rounds)
 

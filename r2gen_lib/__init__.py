@@ -14,10 +14,14 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-# OpenMP reads this when torch is loaded. By default its threads spin while they wait for each other; where other
-# processes are busy, they take from each other the time that they wait for.
-if "torch" not in sys.modules:
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# How long torch's threads (GNU's OpenMP) spin while they wait for each other, before they sleep; read when torch is
+# loaded. By default they spin for milliseconds, and where other programs are busy they take the time from each other
+# that they wait for (docs/performance.md has both measured).
+_OPENMP = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"}
+if "torch" not in sys.modules and not _OPENMP & os.environ.keys():
+    os.environ["GOMP_SPINCOUNT"] = "2000"
+#: False where torch was loaded before this package, too early for that.
+THREADS_WAIT_BRIEFLY = bool(_OPENMP & os.environ.keys())
 
 _HOME = {
     "load_studies": "r2gen_lib.sources",

@@ -16,7 +16,7 @@ import timm
 import torch
 import transformers
 
-from r2gen_lib import __version__, plots
+from r2gen_lib import THREADS_WAIT_BRIEFLY, __version__, plots
 from r2gen_lib.assets import DRIVE, runs_folder
 from r2gen_lib.config import Profile, get_profile
 from r2gen_lib.environment import machine
@@ -70,6 +70,11 @@ def setup(profile: str | Profile | None = None, seed: int = 0) -> Setup:
     )
     print(f"device {describe_device(found.device)} | {here.cores} cores, {here.memory_gb} GB memory")
     print(f"profile {describe_profile(found.profile)} | seed {seed}")
+    if not THREADS_WAIT_BRIEFLY:
+        print(
+            "torch was loaded before r2gen_lib: beside busy programs its threads hinder each other. "
+            "Restart the kernel and import r2gen_lib first."
+        )
     if DRIVE in found.out_dir.parents:
         print(f"files are kept in Google Drive, {found.out_dir.relative_to(DRIVE).as_posix()}")
     return found

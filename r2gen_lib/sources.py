@@ -14,8 +14,6 @@ from r2gen_lib.errors import DataError
 from r2gen_lib.findings.finding import Finding
 from r2gen_lib.findings.mesh_codes import findings_from_mesh
 from r2gen_lib.privacy import mark
-from r2gen_lib.simulation.projection import VIEWS
-from r2gen_lib.simulation.render import cached_picture
 
 SOURCES = ("openi_sim",)  # what needs no path
 
@@ -103,6 +101,9 @@ def _with_simulated_pictures(study: Study) -> Study:
 
 def simulated_pictures(study_id: str, findings: tuple[Finding, ...]) -> tuple[Picture, ...]:
     """Both views of the patient that a study's id names, with these findings, drawn when first loaded."""
+    from r2gen_lib.simulation.projection import VIEWS  # with torch, which no other source needs
+    from r2gen_lib.simulation.render import cached_picture
+
     return tuple(
         Picture(view, simulated=True, loader=partial(cached_picture, study_id, findings, view)) for view in VIEWS
     )

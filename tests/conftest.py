@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     from r2gen_lib.metrics.nlg import LanguageScorer
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports huggingface_hub; nbval's kernels inherit it
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # as r2gen_lib sets it, also where a test imports torch before it
 os.environ.setdefault("R2GEN_PROFILE", "ci")
+if "PYTEST_XDIST_WORKER_COUNT" in os.environ:  # workers share the cores; kernels and commands that they start, too
+    share = (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(share, 1)))
 matplotlib.use("Agg")  # not MPLBACKEND: the notebooks' kernels must still draw inline
 
 

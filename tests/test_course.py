@@ -292,3 +292,15 @@ def test_write_notebook_refuses_what_is_no_notebook(tmp_path):
     with pytest.raises(nbformat.ValidationError):
         notebook_files.write_notebook(broken, tmp_path / "a.ipynb")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_busy_machine_is_said_at_the_start(monkeypatch, tmp_path):
+    lines: list[str] = []
+    monkeypatch.setattr("psutil.getloadavg", lambda: (3.0, 0.0, 0.0))
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    run_course([], tmp_path / "busy", "ci", say=lines.append)
+    assert "this machine is busy: 3.0 processes want its 2 cores. Expect about 2.5 times" in lines[1]
+    monkeypatch.setattr("psutil.getloadavg", lambda: (2.0, 0.0, 0.0))
+    lines.clear()
+    run_course([], tmp_path / "quiet", "ci", say=lines.append)
+    assert not any("machine is busy" in line for line in lines)

@@ -11,7 +11,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1] / "r2gen_lib"
 #: A folder, or a file beside them, may import what has a lower rank: lazily, for a type's sake, or at once.
 RANK = {
-    "__init__": 0, "errors": 0,
+    "__init__": 0, "errors": 0, "quick_imports": 0,
     "config": 1, "findings": 1, "files": 1, "stopping": 1, "environment": 1,
     "former_names": 0,
     "assets": 2,

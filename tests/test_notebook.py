@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import random
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -29,6 +31,31 @@ def test_setup_prints_versions_device_and_profile(capsys):
         assert word in out
     for private in (str(Path.home()) + "/", str(checkout())):
         assert private not in out
+
+
+@pytest.mark.parametrize(
+    "first, environment, found",
+    [
+        ("", {}, "2000 True"),
+        ("import torch", {}, "None False"),
+        ("import torch", {"OMP_WAIT_POLICY": "PASSIVE"}, "None True"),
+        ("", {"GOMP_SPINCOUNT": "7"}, "7 True"),
+    ],
+    ids=["alone", "torch first", "torch first, with a policy", "with a count"],
+)
+def test_threads_wait_briefly_unless_the_user_says_otherwise(first, environment, found):
+    code = f"{first}\nimport os, r2gen_lib\nprint(os.environ.get('GOMP_SPINCOUNT'), r2gen_lib.THREADS_WAIT_BRIEFLY)"
+    clean = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    run = subprocess.run([sys.executable, "-c", code], env=clean | environment, capture_output=True, text=True)
+    assert run.stdout.split() == found.split(), run.stderr
+
+
+def test_setup_says_when_torch_was_loaded_too_early(capsys, monkeypatch):
+    setup("ci")
+    assert "torch was loaded" not in capsys.readouterr().out
+    monkeypatch.setattr(notebook, "THREADS_WAIT_BRIEFLY", False)
+    setup("ci")
+    assert "torch was loaded before r2gen_lib" in capsys.readouterr().out
 
 
 def test_setup_seeds_every_generator():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from r2gen_lib.errors import R2GenError
+from r2gen_lib.quick_imports import hidden, quick_imports
 
 NAME = "labels"
 HELP = "read 14 observations from a report, by rules"
@@ -27,13 +28,15 @@ def run(args: argparse.Namespace) -> int:
         return _quality(args.markdown)
     if args.markdown:
         raise R2GenError("--markdown is for the table of --quality: give both.")
-    from r2gen_lib.metrics.chexpert_f1 import label_table
+    from r2gen_lib.findings.report_labeler import State, label_reports
+    from r2gen_lib.findings.report_phrases import OBSERVATIONS
 
-    table = label_table({str(n): text for n, text in enumerate(args.texts, 1)})
-    for (_, row), text in zip(table.iterrows(), args.texts, strict=True):
+    with quick_imports(), hidden("torch"):  # spaCy would load it, for models that the rules have none of
+        labels = label_reports(args.texts)
+    for row, text in zip(labels, args.texts, strict=True):
         print(f"{text}\n  labels by rules:")
-        for observation, state in row.items():
-            print(f"  {observation:28s}{state}")
+        for observation, state in zip(OBSERVATIONS, row, strict=True):
+            print(f"  {observation:28s}{State(state).words}")
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from contextlib import nullcontext
 
 from r2gen_lib.commands.options import positive
 from r2gen_lib.data.study import SPLITS
@@ -28,12 +29,15 @@ def run(args: argparse.Namespace) -> int:
     """Draw what the cache lacks and say how many that were; with ``--coverage`` print the table of codes."""
     if args.coverage:
         return _coverage(args)
-    from r2gen_lib import load_studies
-    from r2gen_lib.simulation.render import picture_folder, render_pictures
+    from r2gen_lib.simulation.render import FEW, Workers, picture_folder, render_pictures
 
-    studies = [study for study in load_studies("openi_sim") if args.split in (None, study.split)][: args.limit]
-    views = dict.fromkeys(args.view or ["frontal", "lateral"])
-    drawn = render_pictures(studies, None if len(views) == 2 else next(iter(views)), args.workers)
+    several = args.workers > 1 and (args.limit or FEW + 1) > FEW
+    with Workers(args.workers) if several else nullcontext(1) as workers:  # they start while the reports are read
+        from r2gen_lib import load_studies
+
+        studies = [study for study in load_studies("openi_sim") if args.split in (None, study.split)][: args.limit]
+        views = dict.fromkeys(args.view or ["frontal", "lateral"])
+        drawn = render_pictures(studies, None if len(views) == 2 else next(iter(views)), workers)
     print(f"{len(views) * len(studies)} simulated radiographs in {picture_folder()}, {drawn} of them drawn now")
     return 0
 

@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from tqdm import tqdm
 
@@ -80,6 +81,9 @@ def run_course(
     course = Course(folder, profile)
     folder.mkdir(parents=True, exist_ok=True)
     say(f"r2gen course: {len(notebooks)} notebook(s), profile {profile}; results go to {folder}")
+    busy = _busy_machine(psutil.getloadavg()[0], os.cpu_count() or 1)
+    if busy:
+        say(busy)
     sources = {path: notebook_files.read_notebook(path) for path in notebooks}
     total = sum(map(notebook_files.code_cells, sources.values()))
     summary = f"summary: {folder / 'summary.md'}; to read the notebooks open {folder / 'index.html'} in a browser"
@@ -96,6 +100,20 @@ def run_course(
             raise
     say(summary)
     return course
+
+
+def _busy_machine(load: float, cores: int) -> str | None:
+    """What to expect where other programs already want more than all cores; None where they don't.
+
+    Args:
+        load: processes that ran or waited for a core, mean of the last minute.
+    """
+    if load <= cores:
+        return None
+    return (
+        f"this machine is busy: {load:.1f} processes want its {cores} cores. Expect about "
+        f"{1 + load / cores:.1f} times the minutes that the table in notebooks/README.md gives, or close what you can."
+    )
 
 
 def _one_notebook(notebook: Any, path: Path, course: Course, update: bool, cell_timeout: int, bar: tqdm) -> None:

@@ -52,6 +52,11 @@ class State(IntEnum):
     UNCERTAIN = 2
     PRESENT = 3
 
+    @property
+    def words(self) -> str:
+        """As tables have it, such as "not mentioned"."""
+        return self.name.lower().replace("_", " ")
+
 
 def label_reports(texts: Iterable[str]) -> np.ndarray:
     """What each report says of each observation, by rules.

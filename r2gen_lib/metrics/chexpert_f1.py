@@ -26,7 +26,7 @@ LABELLER = "rules"
 
 def label_table(reports: Mapping[str, str]) -> pd.DataFrame:
     """What each report says: a row a study, a column an observation, the state's name in lower case."""
-    names = np.array([state.name.lower().replace("_", " ") for state in State])
+    names = np.array([state.words for state in State])
     index = pd.Index(list(reports), name="id")
     return pd.DataFrame(names[label_reports(reports.values())], index=index, columns=list(OBSERVATIONS))
 

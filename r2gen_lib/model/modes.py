@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from typing import TYPE_CHECKING
+
 import torch
 from torch import nn
 
@@ -14,6 +15,9 @@ from r2gen_lib.model.fused_qkv_lora import fused_lora, train_query_and_value_alo
 from r2gen_lib.model.llm import freeze, language_skeleton
 from r2gen_lib.model.lora import inject_lora, is_lora, train_dropout, with_language_lora
 from r2gen_lib.model.oracle_encoder import OracleEncoder
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def make_mapper(
@@ -78,6 +82,8 @@ def parameter_table(preset: str | Preset) -> pd.DataFrame:
     Columns: encoder, lora (the encoder's and the language model's), mapper, language, total, trainable,
     trainable_percent (of total).
     """
+    import pandas as pd
+
     preset = get_preset(preset)
     with torch.device("meta"):
         language = freeze(language_skeleton(preset.language))

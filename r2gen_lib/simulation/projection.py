@@ -10,15 +10,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch.nn import functional as F
 
 from r2gen_lib.simulation.acquisition import Acquisition
 from r2gen_lib.simulation.anatomy.geometry import Box, coarse_grid
 from r2gen_lib.simulation.anatomy.thorax import VOXEL_MM, Thorax
 from r2gen_lib.simulation.attenuation import attenuation
+
+if TYPE_CHECKING:  # a second of import, which who only reads pictures, or lets others draw them, is spared
+    import torch
 
 FIELD_MM = 296.0  # side of the square that the picture shows, at the middle of the chest
 SOURCE_MM = 1600.0  # from the X-ray source to the middle of the chest; about 1.8 m to the detector
@@ -51,7 +53,11 @@ def slabs_of(density: np.ndarray, view: str) -> np.ndarray:
     axis = _AXIS[view]
     count = density.shape[axis] // SLAB
     first = np.moveaxis(density, axis, 0)[: count * SLAB]
-    return np.ascontiguousarray(first.reshape(count, SLAB, *first.shape[1:]).mean(1))
+    slabs = np.ascontiguousarray(first[::SLAB])
+    for k in range(1, SLAB):
+        slabs += first[k::SLAB]
+    slabs /= np.float32(SLAB)
+    return slabs
 
 
 @lru_cache(maxsize=4)
@@ -65,8 +71,11 @@ def _parts(thorax: Thorax, view: str) -> tuple[np.ndarray, np.ndarray, np.ndarra
 def slabs_unedited(thorax: Thorax, acquisition: Acquisition, view: str) -> np.ndarray:
     """Attenuation of the patient's chest, before any finding, in slabs across the beam."""
     rest, soft, breasts = _parts(thorax, view)
-    slabs = rest + np.float32(acquisition.soft_tissue) * soft
-    return slabs + np.float32(acquisition.breast) * breasts if acquisition.breast else slabs
+    slabs = np.float32(acquisition.soft_tissue) * soft
+    slabs += rest
+    if acquisition.breast:
+        slabs += np.float32(acquisition.breast) * breasts
+    return slabs
 
 
 def put_edits(slabs: np.ndarray, thorax: Thorax, hu: np.ndarray, touched: list[Box], view: str) -> np.ndarray:
@@ -114,6 +123,8 @@ def rays_of(thorax: Thorax, acquisition: Acquisition, view: str, shifts: np.ndar
         view: "frontal" (posterior-anterior) or "lateral" (left side to the detector, the front shown on the left).
         shifts: (3, z, y, x) displacement in voxels that findings add, on ``coarse_grid``; None for none.
     """
+    import torch
+
     axis = _AXIS[view]
     voxel = _bent(thorax, acquisition, view, shifts)  # (3, depths, rays, rays)
     slabs = thorax.shape[axis] // SLAB
@@ -128,6 +139,8 @@ def rays_of(thorax: Thorax, acquisition: Acquisition, view: str, shifts: np.ndar
 
 def _bent(thorax: Thorax, acquisition: Acquisition, view: str, shifts: np.ndarray | None) -> torch.Tensor:
     """(3, depths, rays, rays): the voxel (z, y, x) that each point of a few rays reads."""
+    import torch
+
     middle = [(part.start + part.stop) / 2 for part in thorax.lung_box("both")]
     depth_mm = thorax.shape[_AXIS[view]] * VOXEL_MM * 1.15
     half = FIELD_MM * acquisition.zoom / 2
@@ -157,6 +170,9 @@ def _bent(thorax: Thorax, acquisition: Acquisition, view: str, shifts: np.ndarra
 
 def _read(thorax: Thorax, field: torch.Tensor, voxel: torch.Tensor) -> torch.Tensor:
     """A displacement field (1, 3, ...) over the whole volume, read at voxels (3, d, r, c)."""
+    import torch
+    from torch.nn import functional as F
+
     size = torch.tensor(thorax.shape, dtype=torch.float32)[:, None, None, None]
     normal = (voxel / (size - 1) * 2 - 1).flip(0).permute(1, 2, 3, 0)[None]
     return F.grid_sample(field, normal, padding_mode="border", align_corners=True)[0]
@@ -193,6 +209,9 @@ def _breath(thorax: Thorax) -> np.ndarray:
 @lru_cache(maxsize=8)
 def _spread(size: int, points: int = _RAYS) -> torch.Tensor:
     """(size, points): values at ``size`` places as smooth mixtures of the values at a few, from edge to edge."""
+    import torch
+    from torch.nn import functional as F
+
     basis = torch.eye(points)[None, None]
     return F.interpolate(basis, size=(size, points), mode="bicubic", align_corners=True)[0, 0].contiguous()
 
@@ -204,12 +223,21 @@ def project(slabs: np.ndarray, rays: Rays, size: int, first: int = 0) -> np.ndar
         slabs: (n, Z, across), or only some of them: ``first`` is the number of the first one given.
         size: pixels along each side of the square picture.
     """
+    import torch
+    from torch.nn import functional as F
+
     spread = _spread(size)
     last = first + len(slabs)
     grid = torch.stack([rays.columns[first:last], rays.rows[first:last]], 1)  # (n, 2, 24, 24)
-    fine = (spread @ grid @ spread.T).permute(0, 2, 3, 1)  # (n, size, size, 2)
-    samples = F.grid_sample(torch.from_numpy(slabs)[:, None], fine, padding_mode="border", align_corners=False)
-    return (samples[:, 0].sum(0) * (spread @ rays.step_mm @ spread.T)).numpy()
+    volume, across = torch.from_numpy(slabs)[:, None], spread.T.contiguous()
+    down = spread @ grid  # (n, 2, size, 24)
+    fine = torch.empty((2 * size, size))  # one slab's rays, in the processor's cache while it is read
+    where = fine.view(1, 2, size, size).permute(0, 2, 3, 1)
+    samples = torch.empty((len(slabs), size, size))
+    for k, slab in enumerate(volume):
+        torch.mm(down[k].reshape(2 * size, -1), across, out=fine)
+        samples[k] = F.grid_sample(slab[None], where, padding_mode="border", align_corners=False)[0, 0]
+    return (samples.sum(0) * (spread @ rays.step_mm @ spread.T)).numpy()
 
 
 def project_box(thorax: Thorax, box: Box, values: np.ndarray, rays: Rays, size: int) -> np.ndarray:

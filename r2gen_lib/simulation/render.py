@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from r2gen_lib.files import atomic_write, cache_dir
 from r2gen_lib.findings.finding import Finding
 from r2gen_lib.simulation.projection import VIEWS
 from r2gen_lib.simulation.simulate import VERSION, Patient, simulate
+
+FEW = 32  # studies that are drawn sooner by one process than by several, which must start
 
 
 def cached_picture(
@@ -76,36 +79,66 @@ def _write_png(path: Path, picture: np.ndarray) -> None:
     from PIL import Image
 
     with atomic_write(path) as temporary:
-        Image.fromarray(picture).save(temporary, format="PNG")
+        Image.fromarray(picture).save(temporary, format="PNG", compress_level=1)  # 6 takes five times as long
 
 
-def parallel(function: Callable, jobs: Iterable, workers: int | None = None, chunk: int = 8) -> Iterator:
-    """``map`` over jobs in order, on ``workers`` processes with one torch thread each; in this process for one.
+class Workers:
+    """Processes that draw, with one torch thread each. They start, and import what they need, as soon as this is made.
 
-    Raises:
-        SimulationError: one of the processes was ended from outside.
+    Make them before what they are to draw is read, and end them with ``close`` (or a ``with``), which waits for nobody.
+
+    Args:
+        count: how many, at most 8; by default one a core.
     """
-    workers = min(workers or os.cpu_count() or 1, 8)
-    if workers == 1:
-        yield from map(function, jobs)
-        return
-    others = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_one_thread)
-    try:
-        yield from pool.map(function, jobs, chunksize=chunk)
-        pool.shutdown()
-    except BrokenProcessPool as error:
-        raise SimulationError(
-            f"simulating: one of {workers} processes was ended from outside, by another program or for lack of memory. "
-            "What it and the others had drawn is kept: call again, with fewer workers if memory is short."
-        ) from error
-    finally:  # after an error or Ctrl-C nobody waits for what they are drawing
-        pool.shutdown(wait=False, cancel_futures=True)
-        left = set(multiprocessing.active_children()) - others
+
+    def __init__(self, count: int | None = None) -> None:
+        self.count = min(count or os.cpu_count() or 1, 8)
+        self._others = set(multiprocessing.active_children())
+        self.pool = ProcessPoolExecutor(self.count, multiprocessing.get_context("spawn"), initializer=_one_thread)
+        with _one_blas_thread():
+            for _ in range(self.count):  # the pool starts one process a call while none is idle
+                self.pool.submit(os.getpid)
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End them, also in the middle of a picture."""
+        self.pool.shutdown(wait=False, cancel_futures=True)
+        left = set(multiprocessing.active_children()) - self._others
         for process in left:
             process.terminate()
         for process in left:
             _wait_for(process)
+
+
+def parallel(function: Callable, jobs: Iterable, workers: int | Workers | None = None, chunk: int = 8) -> Iterator:
+    """``map`` over jobs in order, on ``workers`` processes with one torch thread each; in this process for one.
+
+    Args:
+        workers: how many, by default one a core; or ``Workers`` that run already. They are ended with the last job.
+
+    Raises:
+        SimulationError: one of the processes was ended from outside.
+    """
+    if not isinstance(workers, Workers):
+        if min(workers or os.cpu_count() or 1, 8) == 1:
+            yield from map(function, jobs)
+            return
+        workers = Workers(workers)
+    try:
+        yield from workers.pool.map(function, jobs, chunksize=chunk)
+        workers.pool.shutdown()
+    except BrokenProcessPool as error:
+        raise SimulationError(
+            f"simulating: one of {workers.count} processes was ended from outside, by another program or for lack of "
+            "memory. What it and the others had drawn is kept: call again, with fewer workers if memory is short."
+        ) from error
+    finally:  # after an error or Ctrl-C nobody waits for what they are drawing
+        workers.close()
 
 
 def _wait_for(process: multiprocessing.process.BaseProcess, seconds: float = 10) -> None:
@@ -117,6 +150,18 @@ def _wait_for(process: multiprocessing.process.BaseProcess, seconds: float = 10)
         time.sleep(0.01)
 
 
+@contextmanager
+def _one_blas_thread() -> Iterator[None]:
+    """Processes that start meanwhile multiply on one thread: NumPy's BLAS reads that as it is imported."""
+    name = "OPENBLAS_NUM_THREADS"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop(name) if before is None else os.environ.update({name: before})
+
+
 def _one_thread() -> None:
     import torch
 
@@ -125,7 +170,7 @@ def _one_thread() -> None:
 
 
 def render_pictures(
-    studies: Sequence, view: str | None = "frontal", workers: int | None = None, progress: bool = True
+    studies: Sequence, view: str | None = "frontal", workers: int | Workers | None = None, progress: bool = True
 ) -> int:
     """Draw the views of every study that the cache lacks; returns how many pictures were drawn.
 
@@ -134,7 +179,7 @@ def render_pictures(
     Args:
         studies: ``Study`` objects of a simulated source.
         view: "frontal", "lateral", or None for both, which share one edited volume.
-        workers: processes; by default one a core.
+        workers: processes, by default one a core; or ``Workers`` that run already.
         progress: show a progress bar.
 
     Raises:
@@ -151,11 +196,12 @@ def render_pictures(
     count = sum(len(missing) for *_, missing in jobs)
     if not jobs:
         return 0
-    workers = workers if len(jobs) > 32 else 1  # a pool takes longer to start than a few pictures to draw
+    if len(jobs) <= FEW and not isinstance(workers, Workers):
+        workers = 1  # a pool takes longer to start than a few pictures to draw
     with tqdm(
         total=count, desc="simulating radiographs", unit="picture", ncols=100, mininterval=1, disable=not progress
     ) as bar:
-        for drawn in parallel(_render_job, jobs, workers):
+        for drawn in parallel(_render_job, jobs, workers, chunk=2):
             bar.update(drawn)
     return count
 

@@ -9,9 +9,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import transformers
 from PIL import Image
 
 from r2gen_lib import load_studies
+from r2gen_lib.assets import asset
 from r2gen_lib.config import PRESETS, LanguageConfig
 from r2gen_lib.data.audit import image_survey as picture_survey
 from r2gen_lib.data.audit.audit import examine, require_healthy
@@ -130,6 +132,32 @@ def test_the_laptops_tokenizer_counts_without_the_models_weights():
     counter = token_counter(LAPTOP.language)
     assert counter.how == "the tokenizer of asset:smollm2_gguf"
     assert counter.count(["The lungs are clear.", "Clear."]) == [5, 2] and counter.count([]) == []
+
+
+@pytest.mark.parametrize("state", ["new", "kept", "damaged", "not to be written"])
+def test_a_kept_tokenizer_counts_as_transformers_own_does(state, tmp_path, monkeypatch):
+    monkeypatch.setenv("R2GEN_CACHE", str(tmp_path))
+    texts = [
+        "The lungs are clear.",
+        "",
+        "XXXX 2.5 cm  nodule,\nnew\u2014 caf\u00e9.",
+        "<|im_start|>No effusion.<|im_end|>",
+    ]
+    if state == "not to be written":
+        (tmp_path / "tokenizers").write_text("a file in the folder's place")
+    elif state != "new":
+        token_counter(LAPTOP.language)
+        (kept,) = (tmp_path / "tokenizers").iterdir()
+        if state == "damaged":
+            kept.write_text("{")
+        else:
+            monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", None)
+    counter = token_counter(LAPTOP.language)
+    monkeypatch.undo()
+    gguf = asset("smollm2_gguf")
+    own = transformers.AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    assert counter.how == "the tokenizer of asset:smollm2_gguf"
+    assert counter.count(texts) == [len(ids) for ids in own(texts, add_special_tokens=False).input_ids]
 
 
 def test_ten_thousand_missing_pictures_are_one_line_and_a_list(tmp_path):

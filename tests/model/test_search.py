@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from tiny_languages import in_front_of, load_tiny
 from tiny_system import tiny_model
 
-from r2gen_lib.config import DecodingConfig
+from r2gen_lib.commands.presets import writer
+from r2gen_lib.config import PRESETS, DecodingConfig, LoraConfig
 from r2gen_lib.model import generation
 from r2gen_lib.model.llama_decoder import frozen_llama, why_not
 from r2gen_lib.model.packed_linear import can_pack, packed, plain
@@ -84,6 +87,16 @@ def test_only_a_plain_llama_is_searched_here(tmp_path):
     replaced = tiny_model().language
     replaced.model.layers[0].mlp.up_proj = torch.nn.Linear(24, 48, bias=True)
     assert "up_proj is no plain linear layer" in why_not(replaced)
+
+
+@pytest.mark.parametrize("change", [{}, dict(language_lora=LoraConfig()), "qwen2"], ids=str)
+def test_r2gen_presets_says_what_writes(change, tmp_path):
+    if change == "qwen2":
+        language = replace(PRESETS["laptop"].language, shape={"model_type": "qwen2"})
+        preset, model = replace(PRESETS["laptop"], language=language), load_tiny("qwen2", tmp_path).model
+    else:
+        preset, model = replace(PRESETS["laptop"], **change), tiny_model(**change).language
+    assert writer(preset).startswith("r2gen_lib.model.search") == (why_not(model) is None)
 
 
 def test_another_architecture_still_writes(tmp_path):

@@ -260,6 +260,31 @@ def test_a_process_that_ends_from_outside_is_an_error_and_no_endless_wait():
     assert not multiprocessing.active_children()
 
 
+def test_processes_that_run_already_draw_the_same_and_end_with_the_last_job():
+    workers = batch.Workers(2)
+    assert list(batch.parallel(abs, range(-6, 0), workers, chunk=2)) == [6, 5, 4, 3, 2, 1]
+    assert not multiprocessing.active_children()
+
+
+def test_processes_that_had_nothing_to_draw_end_too():
+    with batch.Workers(2):
+        assert len(multiprocessing.active_children()) == 2
+    assert not multiprocessing.active_children()
+
+
+def test_noise_is_kept_and_a_damaged_file_of_it_made_again(tmp_path, monkeypatch):
+    from r2gen_lib.simulation.anatomy import geometry
+
+    monkeypatch.setenv("R2GEN_CACHE", str(tmp_path))
+    made = geometry._noise(10.0)
+    for damage in (False, True, False):
+        if damage:
+            next(tmp_path.rglob("noise*.npy")).write_bytes(b"no noise")
+        geometry._noise_bank.cache_clear()
+        assert np.array_equal(geometry._noise_bank(10.0), made)
+    geometry._noise_bank.cache_clear()
+
+
 def test_in_parallel_results_keep_their_order():
     assert list(batch.parallel(abs, range(-6, 0), 2, chunk=2)) == [6, 5, 4, 3, 2, 1]
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, suppress
 from dataclasses import dataclass
+from importlib.metadata import version
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
-from r2gen_lib.assets import asset
+from tokenizers import Tokenizer
+
+from r2gen_lib.assets import ASSETS, asset
 from r2gen_lib.config import LanguageConfig
+from r2gen_lib.files import atomic_write, cache_root
 
 _PIECE = re.compile(r"[^\W\d_]+|\d|[^\w\s]|_+")
 _LETTERS = 6  # of a word that one token holds, see ``estimated_tokens``
@@ -55,17 +60,43 @@ def token_counter(language: LanguageConfig) -> TokenCounter:
 
     Nothing is downloaded, no weights are read, and it never raises.
     """
+    source = language.source
     try:
-        return tokenizer_counter(_local_tokenizer(language.source), language.source)
+        if source.startswith("asset:"):
+            return _asset_counter(source.removeprefix("asset:"), source)
+        return tokenizer_counter(_local_tokenizer(source), source)
     except Exception:  # transformers raises many kinds; all mean that the tokenizer is not to be had here
-        return estimate_counter(f"the tokenizer of {language.source} is not on this machine")
+        return estimate_counter(f"the tokenizer of {source} is not on this machine")
 
 
-def _local_tokenizer(source: str) -> Any:
+def _asset_counter(name: str, source: str) -> TokenCounter:
+    """Counts with a GGUF file's tokenizer, which transformers makes once (9 s): its core is kept in the cache, and read
+    without transformers."""
+    gguf = asset(name)
+    key = f"{gguf.stem}-{ASSETS[name].sha256[:12]}-transformers-{version('transformers')}"
+    file = cache_root() / "tokenizers" / f"{key}.json"
+    core = None
+    if file.is_file():
+        with suppress(Exception):  # tokenizers has no error of its own; a damaged file is made again
+            core = Tokenizer.from_file(str(file))
+    if core is None:
+        core = _core(gguf)
+        with suppress(Exception), atomic_write(file) as temporary:  # without a cache it is slow, and no less right
+            core.save(str(temporary))
+
+    def count(reports: Sequence[str]) -> list[int]:
+        return [len(one.ids) for one in core.encode_batch(list(reports), add_special_tokens=False)]
+
+    return TokenCounter(count, f"the tokenizer of {source}")
+
+
+def _core(gguf: Path) -> Tokenizer:
+    """What splits texts in transformers' tokenizer of a GGUF file."""
+    return _local_tokenizer(gguf.parent, gguf_file=gguf.name).backend_tokenizer
+
+
+def _local_tokenizer(source: str | Path, **options: str) -> Any:
     from transformers import AutoTokenizer
 
     with redirect_stderr(StringIO()):  # transformers' advice about a model that is not wanted here
-        if source.startswith("asset:"):
-            gguf = asset(source.removeprefix("asset:"))
-            return AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name, local_files_only=True)
-        return AutoTokenizer.from_pretrained(source, local_files_only=True)
+        return AutoTokenizer.from_pretrained(source, local_files_only=True, **options)

@@ -7,8 +7,9 @@ from functools import lru_cache
 
 import numpy as np
 
+from r2gen_lib.files import atomic_write, cache_dir
 from r2gen_lib.findings.finding import Finding
-from r2gen_lib.simulation.anatomy.thorax import VOXEL_MM, Thorax
+from r2gen_lib.simulation.anatomy.thorax import VERSION, VOXEL_MM, Thorax
 
 Box = tuple[slice, slice, slice]
 SOFT_TISSUE, WATER, METAL = 45.0, 15.0, 6000.0
@@ -90,6 +91,18 @@ def distance_mm(box: Box, centre: np.ndarray, stretch: tuple[float, float, float
 
 @lru_cache(maxsize=8)
 def _noise_bank(cell_mm: float) -> np.ndarray:
+    """Smooth noise (144, 128, 144), made once and kept beside the thorax; all processes read the same memory."""
+    path = cache_dir("thorax") / f"noise_v{VERSION}_{round(cell_mm * 10)}.npy"
+    try:
+        return np.asarray(np.load(path, mmap_mode="r"))
+    except (OSError, EOFError, ValueError):  # not there, or damaged
+        bank = _noise(cell_mm)
+        with atomic_write(path) as temporary, open(temporary, "wb") as stream:
+            np.save(stream, bank)
+        return bank
+
+
+def _noise(cell_mm: float) -> np.ndarray:
     from scipy import ndimage
 
     white = np.random.default_rng(round(cell_mm * 10)).standard_normal((144, 128, 144)).astype(np.float32)

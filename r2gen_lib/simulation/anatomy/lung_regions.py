@@ -17,23 +17,24 @@ def lung_height(thorax: Thorax, side: str, box: Box) -> np.ndarray:
     return ((z - whole.start) / (whole.stop - whole.start))[:, None, None]
 
 
-def region(thorax: Thorax, side: str, zone: str) -> np.ndarray:
-    """Boolean (Z, Y, X): the part of a lung that a code's zone names."""
-    lung = thorax.lung(side)
-    height = lung_height(thorax, side, tuple(slice(0, size) for size in thorax.shape))
+def region(thorax: Thorax, side: str, zone: str, box: Box | None = None) -> np.ndarray:
+    """Boolean (Z, Y, X), of a box or of the whole volume: the part of a lung that a code's zone names."""
+    box = box or tuple(slice(0, size) for size in thorax.shape)
+    lung, lobe = thorax.lung(side, box), thorax.lobe[box]
+    height = lung_height(thorax, side, box)
     upper, lower = (10, 11) if side == "left" else (12, 14)
     if zone == "upper lobe":
-        return (thorax.lobe == upper) & (height > 0.45)
+        return (lobe == upper) & (height > 0.45)
     if zone in ("middle lobe", "lingula"):
-        return (thorax.lobe == 13) if side == "right" else (thorax.lobe == 10) & (height < 0.45)
+        return (lobe == 13) if side == "right" else (lobe == 10) & (height < 0.45)
     if zone == "lower lobe":
-        return thorax.lobe == lower
+        return lobe == lower
     if zone == "apex":
         return lung & (height > 0.78)
     if zone == "base":
         return lung & (height < 0.38) & (height > 0.08)
     if zone == "retrocardiac":
-        return (thorax.lobe == lower) & (height < 0.5) & (height > 0.1)
+        return (lobe == lower) & (height < 0.5) & (height > 0.1)
     return lung & (height > 0.12) & (height < 0.9)
 
 
@@ -54,33 +55,43 @@ def open_places(thorax: Thorax, side: str, zone: str, depth_mm: tuple[float, flo
     The thin lung behind the diaphragm's dome and, but for the retrocardiac zone, the lung behind the heart are left
     out: what lies there drowns in the shadow. The base is the lung just above the dome.
     """
-    lung = thorax.lung(side)
+    box = thorax.lung_box(side)  # outside it there is no such place
+    lung = thorax.lung(side, box)
     thick = lung.sum(axis=1, dtype=np.int16)  # (Z, X)
     clear = thick > 0.5 * thick.max()
     if zone == "base":
-        low = lung_height(thorax, side, tuple(slice(0, size) for size in thorax.shape)) < 0.52
+        low = lung_height(thorax, side, box) < 0.52
         inside = lung & low & (np.cumsum(clear, axis=0) <= 36 / VOXEL_MM)[:, None]
     elif zone == "hilum":
-        whole = tuple(slice(0, size) for size in thorax.shape)
-        inside = lung & (distance_mm(whole, lung_root(thorax, side)) < 30)
+        inside = lung & (distance_mm(box, lung_root(thorax, side)) < 30)
     else:
-        inside = region(thorax, side, zone)
-    heart = thorax.heart.any(axis=1)
-    shown = _behind_heart(heart, thick) if zone == "retrocardiac" else clear & ~heart
+        inside = region(thorax, side, zone, box)
+    shown = _behind_heart(thorax, side) if zone == "retrocardiac" else clear & ~_heart_shadow(thorax)[box[0], box[2]]
     inside = inside & shown[:, None]
-    at_depth = inside & (thorax.pleura_mm > depth_mm[0]) & (thorax.pleura_mm < depth_mm[1])
+    depth = thorax.pleura_mm[box]
+    at_depth = inside & (depth > depth_mm[0]) & (depth < depth_mm[1])
     voxels = np.argwhere(at_depth if at_depth.sum() > 50 else inside)
-    return voxels[:: max(1, len(voxels) // 4000)].astype(np.float32)
+    voxels = voxels[:: max(1, len(voxels) // 4000)] + [part.start for part in box]
+    return voxels.astype(np.float32)
 
 
-def _behind_heart(heart: np.ndarray, thick: np.ndarray) -> np.ndarray:
-    """Boolean (Z, X): the lower half of the heart's shadow, well inside it where that leaves any lung."""
+@lru_cache(maxsize=1)
+def _heart_shadow(thorax: Thorax) -> np.ndarray:
+    """Boolean (Z, X): where the frontal view shows the heart."""
+    return thorax.heart.any(axis=1)
+
+
+def _behind_heart(thorax: Thorax, side: str) -> np.ndarray:
+    """Boolean (Z, X) of the lung's box: the lower half of the heart's shadow, well inside it where that leaves lung."""
     from scipy import ndimage
 
+    heart, box = _heart_shadow(thorax), thorax.lung_box(side)
+    thick = np.zeros(heart.shape, np.int16)
+    thick[box[0], box[2]] = thorax.lung(side, box).sum(axis=1, dtype=np.int16)
     planes = np.flatnonzero(heart.any(1))
     low = heart & (thick > 10) & (np.arange(len(heart)) < (planes[0] + planes[-1]) / 2)[:, None]
     deep = ndimage.binary_erosion(low, iterations=5)
-    return deep if deep.any() else low
+    return (deep if deep.any() else low)[box[0], box[2]]
 
 
 @lru_cache(maxsize=2)

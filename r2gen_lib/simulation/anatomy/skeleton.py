@@ -54,7 +54,9 @@ def vertebrae(thorax: Thorax) -> dict[int, Vertebra]:
     from scipy import ndimage
 
     labels = range(L2, C7 + 1)
-    bodies = np.array([_body(np.argwhere(thorax.organ == label)) for label in labels])
+    box = bounding_box((thorax.organ >= L2) & (thorax.organ <= C7))
+    organ, corner = thorax.organ[box], [int(part.start) for part in box]
+    bodies = np.array([_body(np.argwhere(organ == label) + corner) for label in labels])
     bodies = ndimage.gaussian_filter1d(bodies, 0.7, axis=0, mode="nearest")
     found = {}
     for label, (*centre, depth, width), step in zip(labels, bodies, np.gradient(bodies[:, :3], axis=0), strict=True):

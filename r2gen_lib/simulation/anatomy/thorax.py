@@ -75,8 +75,11 @@ class Thorax:
             across = (lung[2].start + lung[2].stop) / 2
             below = np.where(z < height, 30, 48)  # hangs: steep below, sloping above
             thick = 17 * np.clip(1 - ((z - height) / below) ** 2 - ((x - across) / 36) ** 2, 0, 1) ** 0.8
-            breasts = np.maximum(breasts, 0.95 * np.clip(thick - (y - wall), 0, 1) * (y > wall) * (wall > 0))
-        return breasts.astype(np.float32)
+            part = bounding_box((thick > 0) & (y > wall) & (y < wall + thick) & (wall > 0))
+            place, front, skin = breasts[part], y[:, part[1]], wall[part[0], :, part[2]]
+            deep = 0.95 * np.clip(thick[part[0], :, part[2]] - (front - skin), 0, 1) * (front > skin) * (skin > 0)
+            np.maximum(place, deep.astype(np.float32), out=place)
+        return breasts
 
     @cached_property
     def soft(self) -> np.ndarray:
