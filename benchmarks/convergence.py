@@ -1,4 +1,4 @@
-"""How the laptop recipe was found: short runs that differ in one setting, and what each reaches on held-out studies.
+"""How the laptop recipe was found: short runs that differ in one setting, and what each reaches on validation studies.
 
     python benchmarks/convergence.py [--rows laptop "rate 1e-3" ...] [--steps 120] [--out runs/convergence]
 
@@ -42,7 +42,7 @@ ROWS = {
     "another seed": Row("the recipe with other studies: what chance moves", seed=1),
     "rate 1e-3": Row("a usual rate for a small layer", dict(learning_rate=1e-3)),
     "rate 2e-2": Row("three times the recipe's", dict(learning_rate=2e-2)),
-    "gain 1": Row("LayerNorm as the paper starts it: seven times as loud as a word", mapper=dict(start_gain="one")),
+    "gain 1": Row("LayerNorm as the paper starts it: seven times the norm of a word", mapper=dict(start_gain="one")),
     "gain 1, rate 1e-4": Row(
         "the paper's rate and gain, made for Llama-2-7b", dict(learning_rate=1e-4), mapper=dict(start_gain="one")
     ),
@@ -63,14 +63,14 @@ def preset_of(row: Row) -> Preset:
 
 
 def curve(name: str, steps: int, out: Path, studies: list, language: LanguageModel) -> pd.DataFrame:
-    """Train one row; its held-out losses by studies seen."""
+    """Train one row; its validation losses by studies seen."""
     row, preset = ROWS[name], preset_of(ROWS[name])
     steps = round(steps * row.times)
     profile = Profile("convergence", 960, 48, None, steps, eval_every=max(1, steps // 4), checkpoint_every=steps)
     model = R2GenGPT.from_preset(preset, language=language)
     folder = out / name.replace(" ", "_").replace(",", "")
     history = train(model, studies, profile=profile, out_dir=folder, seed=row.seed).history
-    seen = history.dropna(subset="held_out_loss")[["step", "held_out_loss", "shuffled_loss"]]
+    seen = history.dropna(subset="val_loss")[["step", "val_loss", "val_loss_shuffled"]]
     return seen.assign(row=name, studies=seen["step"] * preset.optim.batch_size, why=row.why)
 
 
@@ -89,10 +89,10 @@ def main() -> None:
         order = {row: place for place, row in enumerate(ROWS)}
         table = table.sort_values(["row", "step"], key=lambda c: c.map(order) if c.name == "row" else c)
         with atomic_write(kept) as path:
-            columns = ["row", "step", "studies", "held_out_loss", "shuffled_loss", "why"]
+            columns = ["row", "step", "studies", "val_loss", "val_loss_shuffled", "why"]
             table[columns].round(4).to_csv(path, index=False)
     last = pd.read_csv(kept).groupby("row", sort=False).last()
-    print(last[["studies", "held_out_loss", "shuffled_loss", "why"]].to_string())
+    print(last[["studies", "val_loss", "val_loss_shuffled", "why"]].to_string())
 
 
 if __name__ == "__main__":

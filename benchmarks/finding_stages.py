@@ -1,4 +1,4 @@
-"""Where a finding is lost on its way from the picture to the report: eye, averaging, mapper, language model, writing.
+"""Where a finding is lost between picture and report: encoder, averaging, mapper, language model or decoding.
 
     python benchmarks/finding_stages.py [--checkpoint laptop-shallow] [--fit 1600] [--test 400] [--seed 0]
 
@@ -6,7 +6,7 @@ Simulated chests get some of six findings that lie in the same places: an effusi
 pneumothorax; an opacity, a consolidation and an atelectasis. At each stage a linear probe (ridge, its penalty chosen by
 leaving one out) is fitted on --fit chests and asked about --test others: can a straight line still tell who has the
 finding? AUROC, over all chests, and over those with one of its two neighbours (does it tell them apart?). Before and
-after the probes stand what has none: the encoder's own head, the odds of the finding's sentence, and the report.
+after the probes stand what has none: the encoder's finding head, the odds of the finding's sentence, and the report.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from torch import Tensor
 
 from r2gen_lib import R2GenGPT
 from r2gen_lib.evaluation.counterfactual.likelihood import log_odds
-from r2gen_lib.evaluation.counterfactual.pairs import Shot
-from r2gen_lib.evaluation.counterfactual.run import encode_shots
+from r2gen_lib.evaluation.counterfactual.pairs import Exposure
+from r2gen_lib.evaluation.counterfactual.run import encode_exposures
 from r2gen_lib.findings.chexpert import CASES
 from r2gen_lib.findings.finding import FINDING_NAMES
 from r2gen_lib.findings.report_labeler import State, label_reports
 from r2gen_lib.findings.report_phrases import OBSERVATIONS
 from r2gen_lib.model.alignment import pool_tokens, splice
-from r2gen_lib.model.finding_head import eye_logits
+from r2gen_lib.model.finding_head import finding_logits
 from r2gen_lib.simulation.simulate import seed_of
 from r2gen_lib.training.pretraining.data import drawn_anew
 
@@ -42,15 +42,15 @@ FIRST_WORDS = "There is"  # the language model is probed where a sentence goes o
 BATCH = 16
 
 
-def chests(count: int, seed: int, purpose: str) -> list[Shot]:
+def chests(count: int, seed: int, purpose: str) -> list[Exposure]:
     """Each of the six findings on a quarter of the chests, and one of the others on half of them."""
     rng = np.random.default_rng(seed_of(f"stages-{purpose}", seed, "findings"))
-    shots = []
+    exposures = []
     for number in range(count):
         names = [name for name in ASKED if rng.random() < 0.25]
         names += [str(rng.choice(OTHERS))] if rng.random() < 0.5 else []
-        shots.append(Shot(f"stages-{purpose}-{seed}-{number}", tuple(drawn_anew(name, rng) for name in names)))
-    return shots
+        exposures.append(Exposure(f"stages-{purpose}-{seed}-{number}", tuple(drawn_anew(name, rng) for name in names)))
+    return exposures
 
 
 @torch.no_grad()
@@ -84,9 +84,9 @@ def sentences_of(model: R2GenGPT, features: Tensor) -> np.ndarray:
     return torch.cat(odds).cpu().numpy()
 
 
-def truth_of(shots: list[Shot]) -> np.ndarray:
+def truth_of(exposures: list[Exposure]) -> np.ndarray:
     """(chests, 6): which of the six findings are there."""
-    return np.array([[name in {f.name for f in shot.findings} for name in ASKED] for shot in shots])
+    return np.array([[name in {f.name for f in exposure.findings} for name in ASKED] for exposure in exposures])
 
 
 def with_a_neighbour(truth: np.ndarray, name: str) -> np.ndarray:
@@ -128,9 +128,9 @@ def main() -> None:
     args = parser.parse_args()
     model = R2GenGPT.from_trained(args.checkpoint)
     fit, test = chests(args.fit, args.seed, "fit"), chests(args.test, args.seed, "test")
-    known, asked = encode_shots(model, fit, BATCH), encode_shots(model, test, BATCH)
+    known, asked = encode_exposures(model, fit, BATCH), encode_exposures(model, test, BATCH)
     truth, before, after = truth_of(test), stages_of(model, known), stages_of(model, asked)
-    scores = {"eye": eye_logits(model, asked)[:, [FINDING_NAMES.index(name) for name in ASKED]]}
+    scores = {"finding head": finding_logits(model, asked)[:, [FINDING_NAMES.index(name) for name in ASKED]]}
     for stage, seen in before.items():
         probe = make_pipeline(StandardScaler(), RidgeCV(np.logspace(1, 6, 11), alpha_per_target=True))
         scores[stage] = probe.fit(seen, truth_of(fit).astype(float)).predict(after[stage])

@@ -25,7 +25,7 @@ from r2gen_lib.files import atomic_write, cache_dir
 from r2gen_lib.simulation.render import parallel
 from r2gen_lib.simulation.simulate import VERSION, simulate
 from r2gen_lib.training.pretraining.data import MASK, TokenPictures
-from r2gen_lib.training.pretraining.encoder import PretrainConfig, auroc_table, fit, new_eye, predict
+from r2gen_lib.training.pretraining.encoder import PretrainConfig, auroc_table, fit, new_classifier, predict
 
 COMMONEST = 15
 ARMS = {"with findings": True, "without edits": False}
@@ -77,7 +77,7 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     for arm, edited in ARMS.items():
         torch.manual_seed(0)
-        model = new_eye()
+        model = new_classifier()
         state = (
             arguments.out / f"auroc_v{VERSION}_{len(training)}x{arguments.draws}_{arm.replace(' ', '_')}.safetensors"
         )

@@ -13,7 +13,7 @@ import argparse
 import pandas as pd
 
 from r2gen_lib.training.pretraining.data import token_pictures
-from r2gen_lib.training.pretraining.encoder import auroc_table, predict, shipped_eye
+from r2gen_lib.training.pretraining.encoder import auroc_table, predict, shipped_classifier
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     data = token_pictures(args.pictures, args.seed, "held-out")
-    table = pd.DataFrame(auroc_table(predict(shipped_eye(), data.pictures)[1], data.labels))
+    table = pd.DataFrame(auroc_table(predict(shipped_classifier(), data.pictures)[1], data.labels))
     print(table.to_string(index=False, float_format="%.3f"))
 
 

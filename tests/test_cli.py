@@ -61,7 +61,24 @@ def test_help_of_evaluate_says_what_each_control_costs(capsys):
         cli.main(["evaluate", "--help"])
     words = " ".join(capsys.readouterr().out.split())
     assert "--controls {all,quick} all (default): the nearest neighbour encodes all training pictures" in words
-    assert "--perfect-eye FOLDER a checkpoint of r2gen train --perfect-eye" in words
+    assert "--oracle FOLDER a checkpoint of r2gen train --oracle" in words
+
+
+@pytest.mark.parametrize(
+    "former, today",
+    [
+        (["train", "--perfect-eye"], ["train", "--oracle"]),
+        (["evaluate", "--perfect-eye", "runs/ceiling"], ["evaluate", "--oracle", "runs/ceiling"]),
+        (["counterfactual", "--pointing", "eye", "tokens"], ["counterfactual", "--pointing", "head", "tokens"]),
+    ],
+    ids=lambda line: line[0],
+)
+def test_a_former_spelling_of_an_option_means_the_same_and_is_not_shown(former, today, capsys):
+    assert vars(cli.parser().parse_args(former)) == vars(cli.parser().parse_args(today))
+    with pytest.raises(SystemExit):
+        cli.main([former[0], "--help"])
+    out = capsys.readouterr().out
+    assert today[1] in out and "perfect-eye" not in out and "eye}" not in out
 
 
 def test_help_loads_nothing_that_takes_time():

@@ -133,8 +133,8 @@ def test_a_field_that_has_moved_says_where_it_is():
 def test_numbers_and_lists_as_one_writes_them():
     """A whole number is a number, a list will do for a tuple, and any mapping for a dict."""
     assert replace(LAPTOP.optim, learning_rate=1).learning_rate == 1.0
-    eye = VisionConfig("swin", mean=[0.5], views=["frontal"], model_kwargs=MappingProxyType({"depths": [2, 2]}))
-    assert (eye.mean, eye.views, eye.model_kwargs) == ((0.5,), ("frontal",), {"depths": (2, 2)})
+    vision = VisionConfig("swin", mean=[0.5], views=["frontal"], model_kwargs=MappingProxyType({"depths": [2, 2]}))
+    assert (vision.mean, vision.views, vision.model_kwargs) == ((0.5,), ("frontal",), {"depths": (2, 2)})
 
 
 def test_fields_for_transformers_are_lists_again_when_they_are_read():

@@ -80,7 +80,7 @@ def test_evaluate_keeps_reports_and_scores(tmp_path):
     assert list(told["systems"]) == scores.systems
     assert (told["settings"]["section"], told["settings"]["cleaning"]) == ("both", "gentle")
     assert told["systems"]["model"]["Bleu_4"]["not above"] == []
-    assert told["omitted"].keys() == {"perfect eye", "nearest neighbour"}
+    assert told["omitted"].keys() == {"oracle", "nearest neighbour"}
     assert told["constant reports"]["Bleu_4"] == SENTENCES[0]
     table = pd.read_csv(tmp_path / "out" / "reports.csv", index_col="id")
     assert list(table.index) == [s.id for s in studies]

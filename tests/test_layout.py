@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "r2gen_lib"
 RANK = {
     "__init__": 0, "errors": 0, "quick_imports": 0,
     "config": 1, "findings": 1, "files": 1, "stopping": 1, "environment": 1,
+    "former_names": 0,
     "assets": 2,
     "metrics": 3, "data": 3,
     "model": 4, "simulation": 4,

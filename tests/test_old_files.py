@@ -8,12 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
 from tiny_system import PROFILE, REPORTS, SHAPE, TINY, tiny_language, tiny_pixels, tiny_studies
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from r2gen_lib import plots
 from r2gen_lib.assets import repository_data
 from r2gen_lib.config.serialization import preset_from_dict, preset_to_dict
 from r2gen_lib.data.images.cache import PictureCache
@@ -22,9 +24,11 @@ from r2gen_lib.data.images.preprocess import to_square
 from r2gen_lib.errors import CheckpointError
 from r2gen_lib.evaluation.compare_runs import read_run
 from r2gen_lib.evaluation.published_scores import read_measured
+from r2gen_lib.evaluation.written_reports import read_reports
 from r2gen_lib.inference.feature_cache import encode_studies
 from r2gen_lib.model.checkpoint import saved_preset
 from r2gen_lib.model.llm import LanguageModel, checksum, freeze
+from r2gen_lib.model.oracle_encoder import with_oracle
 from r2gen_lib.model.r2gengpt import R2GenGPT
 from r2gen_lib.training.trainer import train
 
@@ -67,7 +71,8 @@ def test_a_stopped_run_goes_on_as_it_would_have_then(mode, tmp_path, empty_cache
     assert list(table.index) == list(range(13))
     assert table["seconds"][:STOPPED_AT].tolist() == [row["seconds"] for row in saved[:STOPPED_AT]]  # not made again
     for column, values in EXPECTED[mode]["history"].items():
-        assert table[column].dropna().to_dict() == pytest.approx({int(k): v for k, v in values.items()}, rel=1e-3)
+        today = {"held_out_loss": "val_loss"}.get(column, column)
+        assert table[today].dropna().to_dict() == pytest.approx({int(k): v for k, v in values.items()}, rel=1e-3)
 
 
 def fields(values: dict, before: str = "") -> dict[str, object]:
@@ -155,6 +160,32 @@ def test_scores_json_is_read_by_the_comparison_and_the_ledger():
         "findings",
     )
     assert model["ROUGE_L"] == pytest.approx(0.1) and constant["ROUGE_L"] == pytest.approx(0.5)
+
+
+def test_reports_csv_of_an_evaluation_with_the_oracle_under_its_former_name_is_read(tmp_path):
+    table = pd.read_csv(OLD / "evaluated" / "reports.csv")
+    table.assign(**{"perfect eye": table["reference"]}).to_csv(tmp_path / "reports.csv", index=False)
+    systems = read_reports(tmp_path / "reports.csv")
+    assert list(systems) == ["model", "shuffled pictures", "blank picture", "oracle"]
+    assert systems["oracle"] == table.set_index("id")["reference"].to_dict()
+
+
+def test_a_preset_of_the_oracle_has_todays_name():
+    """A stopped run compares presets, so one saved under the former name must go on."""
+    written = preset_to_dict(with_oracle(TINY))
+    assert written["name"] == "tiny-oracle"
+    assert preset_from_dict(written | {"name": "tiny-perfect-eye"}) == with_oracle(TINY)
+
+
+def test_a_history_is_drawn_under_the_former_and_under_todays_names():
+    written = pd.read_csv(repository_data("weights/laptop-shallow/history.csv"))
+    assert {"held_out_loss", "shuffled_loss"} <= set(written)
+    today = written.rename(columns={"held_out_loss": "val_loss", "shuffled_loss": "val_loss_shuffled"})
+    first, second = (
+        {line.get_label(): line.get_ydata().tolist() for line in plots.loss_curve(each).axes[0].lines}
+        for each in (written, today)
+    )
+    assert first == second and {"validation studies", "validation, shuffled pictures"} <= first.keys()
 
 
 def listed(folder: Path) -> dict[str, int]:

@@ -50,13 +50,13 @@ def check_readable(figure: Figure, overlaps: bool = False) -> None:
 
 def test_loss_curve_draws_what_is_known():
     history = pd.DataFrame({"step": range(100), "train_loss": np.linspace(4, 2, 100)})
-    history["held_out_loss"] = [4 - i / 60 if i % 25 == 0 else None for i in range(100)]
+    history["val_loss"] = [4 - i / 60 if i % 25 == 0 else None for i in range(100)]
     history["rate"] = 1.0
     figure = plots.loss_curve(history, title="shallow")
     check_readable(figure)
     ax = figure.axes[0]
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert labels == ["training batches (mean of 10 steps)", "held-out studies"]
+    assert labels == ["training batches (mean of 10 steps)", "validation studies"]
     assert len(ax.lines) == 3 and len(ax.lines[2].get_xdata()) == 4
 
 
@@ -108,5 +108,5 @@ def test_system_drawing_with_the_papers_models():
 
 
 def test_system_drawing_refuses_an_unknown_part():
-    with pytest.raises(ValueError, match="found 'eye', expected one of data, vision"):
-        plots.system_drawing("eye")
+    with pytest.raises(ValueError, match="found 'decoder', expected one of data, vision"):
+        plots.system_drawing("decoder")

@@ -72,7 +72,7 @@ def test_train_does_what_its_options_say(checkpoint):
         name: value for name, (_, value) in OPTIM.items()
     }
     history = pd.read_csv(checkpoint.parent / "history.csv")
-    assert history["step"].max() == 4 and history["held_out_loss"].count() >= 2
+    assert history["step"].max() == 4 and history["val_loss"].count() >= 2
     assert list(checkpoint.parent.rglob("events.out.tfevents*"))
 
 
@@ -127,12 +127,12 @@ def test_evaluate_scores_the_checkpoint_with_its_controls(folder, checkpoint, ca
 
 def test_evaluate_scores_as_the_public_code_does_where_it_is_asked_to(folder, checkpoint, capsys):
     line = ["evaluate", "--checkpoint", str(checkpoint), "--data", str(folder / "mine.csv"), "--split", "val"]
-    habits = ["--controls", "quick", "--tokenizer", "none", "--cut-references", "5", "--min-tokens", "8"]
-    assert cli.main([*line, "--out", str(folder / "habits"), *habits]) == 0
+    protocol = ["--controls", "quick", "--tokenizer", "none", "--cut-references", "5", "--min-tokens", "8"]
+    assert cli.main([*line, "--out", str(folder / "protocol"), *protocol]) == 0
     assert "tokenizer none, references cut to 5 tokens" in capsys.readouterr().out
-    reports = pd.read_csv(folder / "habits" / "reports.csv", index_col="id")
+    reports = pd.read_csv(folder / "protocol" / "reports.csv", index_col="id")
     assert list(reports.index) == ["T16", "T17", "T18", "T19"] and "nearest neighbour" not in reports
     assert {len(text.split()) for text in reports["reference"]} == {5}
-    settings = json.loads((folder / "habits" / "scores.json").read_text())["settings"]
+    settings = json.loads((folder / "protocol" / "scores.json").read_text())["settings"]
     assert (settings["controls"], settings["tokenizer"], settings["references cut to"]) == ("quick", "none", 5)
     assert settings["decoding used"]["min_new_tokens"] == 8

@@ -96,8 +96,8 @@ def test_interval_plot_writes_value_and_interval():
 
 
 def test_recipe_curves_has_two_lines_a_recipe_and_names_what_is_missing():
-    table = {"row": ["a", "a", "b", "b"], "studies": [0, 4, 0, 8], "held_out_loss": [4, 3, 4, 3.5]}
-    sweep = pd.DataFrame({**table, "shuffled_loss": [4, 3.1, 4, 3.6]})
+    table = {"row": ["a", "a", "b", "b"], "studies": [0, 4, 0, 8], "val_loss": [4, 3, 4, 3.5]}
+    sweep = pd.DataFrame({**table, "val_loss_shuffled": [4, 3.1, 4, 3.6]})
     ax = figures.recipe_curves(sweep, {"a": "slow", "b": "fast"}).axes[0]
     drawn = [line for line in ax.lines if len(line.get_xdata())]
     assert len(drawn) == 4 and list(drawn[2].get_xdata()) == [0, 8] and list(drawn[1].get_ydata()) == [4, 3.1]
@@ -105,10 +105,10 @@ def test_recipe_curves_has_two_lines_a_recipe_and_names_what_is_missing():
         figures.recipe_curves(sweep, {"c": "gone"})
 
 
-def test_habit_shifts_are_percents_of_the_first_row():
+def test_protocol_shifts_are_percents_of_the_first_row():
     scores = pd.DataFrame({"Bleu_1": [0.4, 0.3, 0.5], "CIDEr": [0.0, 0.1, 0.0]}, index=["as here", "cut", "both"])
     table = pd.concat({"score": scores, "moved by": scores - scores.loc["as here"]}, axis=1)
-    figure = figures.habit_shifts(table)
+    figure = figures.protocol_shifts(table)
     figure.canvas.draw()
     (axes,) = figure.axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["BLEU-1", "CIDEr"]

@@ -50,7 +50,7 @@ def test_pages_are_gathered_without_badges_and_bootstrap(tmp_path):
     assert index.count("\nREADME\n") == index.count("\ndocs/install\n") == 1
     assert "notebooks/00_dot\n" in index
     commands = (tmp_path / "pages" / "reference" / "commands.md").read_text()
-    assert "## r2gen doctor\n" in commands and "--perfect-eye" in commands
+    assert "## r2gen doctor\n" in commands and "--oracle" in commands and "--perfect-eye" not in commands
     model = (tmp_path / "pages" / "reference" / "model.md").read_text()
     assert "automodule:: r2gen_lib.model.alignment" in model and "reference/model\n" in index
 

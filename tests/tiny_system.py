@@ -29,7 +29,7 @@ TOKENIZER = Path(__file__).parent / "parity" / "shallow" / "tokenizer.json"
 SHAPE = dict(
     vocab_size=44, hidden_size=24, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
     num_key_value_heads=2, max_position_embeddings=256, bos_token_id=1, eos_token_id=2, pad_token_id=0,
-    initializer_range=0.4,  # loud enough for a mapper to steer a random model
+    initializer_range=0.4,  # large enough that a mapper can steer a random model
 )  # fmt: skip
 TINY = Preset(
     name="tiny",

@@ -152,7 +152,7 @@ def my_splice(embed, visual, before, after, reports):
     return embeddings, mask, labels
 
 # %% exercise Match the scale | difficulty 2 | 10 minutes
-# The gain that makes an untrained token as loud as a word was set to
+# The gain that gives an untrained token the norm of a word was set to
 # the *standard deviation* of all embeddings. Is that the same as matching the norm of a typical word? Write
 # `gain_for(words)`: the gain with which an untrained token has exactly the *median* norm of the rows of `words`. Then use
 # it on the language model's `words` and say why the two differ. Which words are the outliers?
@@ -160,7 +160,7 @@ def my_splice(embed, visual, before, after, reports):
 # %% hint
 # LayerNorm gives every number of a token the size 1 on average, times the gain. What is then the norm of `width` numbers?
 
-# %% stub a few loud words pull it up
+# %% stub a few words of large norm pull it up
 def gain_for(words):
     return words.std().item()
 
@@ -173,7 +173,7 @@ def gain_for(words):
 
 # %% explanation
 # The standard deviation weighs squares, so that rare tokens with a large norm count for much; it also takes the mean of
-# all numbers off, where the norm does not. `words.norm(dim=-1).topk(10)` shows the loudest.
+# all numbers off, where the norm does not. `words.norm(dim=-1).topk(10)` shows the largest.
 
 # %% wrong This is the norm
 def gain_for(words):

@@ -91,7 +91,7 @@ def check_gain(gain_for: Callable[[Tensor], float]) -> str:
     generator = torch.Generator().manual_seed(1)
     for vocabulary, width in ((400, 16), (300, 64)):
         words = torch.randn(vocabulary, width, generator=generator) * 0.1
-        words[: vocabulary // 20] *= 30  # a few words are very loud
+        words[: vocabulary // 20] *= 30  # a few words have a very large norm
         words[-vocabulary // 5 :] += 0.2
         norms = words.norm(dim=-1)
         expected = (norms.median() / width**0.5).item()
@@ -103,9 +103,9 @@ def check_gain(gain_for: Callable[[Tensor], float]) -> str:
         if abs(found - expected) < 1e-3 * expected:
             continue
         slips = {
-            words.std().item(): "This is the standard deviation of all numbers: a few loud words pull it up.",
+            words.std().item(): "This is the standard deviation of all numbers: a few words of large norm pull it up.",
             norms.median().item(): "This is the norm; a token whose numbers have size 1 has norm sqrt(width) already.",
-            (norms.mean() / width**0.5).item(): "This matches the mean norm, which the loud words pull up.",
+            (norms.mean() / width**0.5).item(): "This matches the mean norm, which the words of large norm pull up.",
             (words.norm(dim=0).median() / width**0.5).item(): "Norms of columns; a word is a row (dim=-1).",
             (norms.median() / width).item(): "Divided by the width; a norm grows with its square root.",
         }

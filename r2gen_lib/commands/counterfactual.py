@@ -14,6 +14,7 @@ from r2gen_lib.commands.options import (
     positive,
     share,
 )
+from r2gen_lib.former_names import SALIENCY_METHODS
 
 NAME = "counterfactual"
 HELP = "put findings into simulated chests; see whether the report follows"
@@ -35,10 +36,15 @@ def options(parser: argparse.ArgumentParser) -> None:
     beams_option(parser)
     parser.add_argument("--batch", type=positive, default=16, metavar="N", help="pictures at once (default 16)")
     words = "also see where the findings' words look, by these methods (default: the quick ones, not occlusion)"
-    parser.add_argument("--pointing", nargs="*", choices=("tokens", "picture", "occlusion", "eye"), help=words)
+    methods = ("tokens", "picture", "occlusion", "head")
+    parser.add_argument("--pointing", nargs="*", type=_method, choices=methods, help=words)
     words = "pairs of each finding that --pointing looks at (default 8)"
     parser.add_argument("--pointing-pairs", type=positive, default=8, metavar="N", help=words)
     parser.add_argument("--out", type=Path, help="folder for tables, pairs and figures (default: a new one in runs/)")
+
+
+def _method(name: str) -> str:
+    return SALIENCY_METHODS.get(name, name)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -26,7 +26,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     words = "what the data are meant for: its views and report length (default laptop)"
     parser.add_argument("--preset", default="laptop", choices=PRESETS, help=words)
     parser.add_argument("--json", action="store_true", help="print JSON instead of the page")
-    words = "list the pictures at fault in this file: missing, unreadable, blank, faint, noise, odd shapes, fall-backs"
+    words = "list pictures with problems in this file: missing, unreadable, blank, faint, noise, odd shapes, fall-backs"
     parser.add_argument("--bad-pictures", type=Path, metavar="CSV", help=words)
     words = "leave a check out, by the name the page gives it (repeatable)"
     parser.add_argument("--skip", action="append", default=[], metavar="NAME", help=words)

@@ -28,8 +28,9 @@ def options(parser: argparse.ArgumentParser) -> None:
     )
     words += "each score's best constant report is searched (minutes, once); quick: neither"
     parser.add_argument("--controls", default="all", choices=("all", "quick"), help=words)
-    words = "a checkpoint of r2gen train --perfect-eye, as the ceiling (default: none)"
-    parser.add_argument("--perfect-eye", metavar="FOLDER", help=words)
+    words = "a checkpoint of r2gen train --oracle, as the upper bound (default: none)"
+    parser.add_argument("--oracle", metavar="FOLDER", help=words)
+    parser.add_argument("--perfect-eye", dest="oracle", metavar="FOLDER", help=argparse.SUPPRESS)  # its former name
     words = "ptb (default): words as the COCO evaluation; none: split at blanks, as the public R2GenGPT code"
     parser.add_argument("--tokenizer", default="ptb", choices=("ptb", "none"), help=words)
     words = "cut references to N tokens of the language model before scoring, as that code does (default: whole)"
@@ -61,13 +62,13 @@ def run(args: argparse.Namespace) -> int:
     neighbours = _neighbours(train, views, args.missing_view) if args.controls == "all" else []
     out = args.out or new_folder(NAME)
     text = text_in_words(args.section, args.clean)
-    habits = {"tokenizer": args.tokenizer, "cut_to": args.cut_references, "controls": args.controls}
+    protocol = {"tokenizer": args.tokenizer, "cut_to": args.cut_references, "controls": args.controls}
     decoding = decoding_choices(args) | ({} if args.min_tokens is None else {"min_new_tokens": args.min_tokens})
-    options = {"workers": args.workers, "train_studies": neighbours, **habits, **decoding}
+    options = {"workers": args.workers, "train_studies": neighbours, **protocol, **decoding}
     options |= {"section": args.section, "cleaning": args.clean}
-    if args.perfect_eye:
+    if args.oracle:
         language = LanguageModel(model.language, model.tokenizer, model.language_identity)
-        options["perfect_eye"] = R2GenGPT.from_trained(args.perfect_eye, language=language)
+        options["oracle"] = R2GenGPT.from_trained(args.oracle, language=language)
     options |= {"about": run_facts(args), "show_credentialed": args.show_credentialed}
     scores = evaluate(model, chosen, [study.report for study in train], out, **options)
     pictures = "simulated pictures" if drawn else "the data's own pictures"

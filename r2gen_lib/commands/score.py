@@ -10,6 +10,7 @@ from r2gen_lib.commands.data import data_options, studies_of
 from r2gen_lib.data.study import SPLITS
 from r2gen_lib.errors import DataError
 from r2gen_lib.files import atomic_write
+from r2gen_lib.former_names import CONTROLS, with_todays_names
 
 NAME = "score"
 HELP = "score generated reports of a file beside their controls"
@@ -71,7 +72,7 @@ def _scores_json(path: Path) -> dict:
     """
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
-        return {"settings": told["settings"], "omitted": told.get("omitted")}
+        return {"settings": told["settings"], "omitted": with_todays_names(told.get("omitted") or {}, CONTROLS)}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         what = f"{type(error).__name__}: {error}"
         raise DataError(f"--update {path}: not a scores.json of `r2gen evaluate` ({what}). Copy one there.") from error

@@ -29,8 +29,9 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mode", default="shallow", choices=MODES)
     words = "do as the public R2GenGPT code does where we do otherwise (docs/original.md lists it)"
     parser.add_argument("--original-behaviour", action="store_true", help=words)
-    words = "read the findings that simulated pictures show in place of the pictures: what the rest can do at best"
-    parser.add_argument("--perfect-eye", action="store_true", help=words)
+    words = "read finding labels in place of the simulated pictures' pixels: an upper bound for what the rest can do"
+    parser.add_argument("--oracle", action="store_true", help=words)
+    parser.add_argument("--perfect-eye", dest="oracle", action="store_true", help=argparse.SUPPRESS)  # its former name
     words = "a checkpoint of the same preset whose mapper training starts from, such as laptop-shallow (default: none)"
     parser.add_argument("--start-from", metavar="FOLDER", help=words)
     parser.add_argument(
@@ -55,8 +56,8 @@ def options(parser: argparse.ArgumentParser) -> None:
     for name, what in (
         ("steps", "training steps"),
         ("train-studies", "studies to train on"),
-        ("val-studies", "held-out studies"),
-        ("eval-every", "steps between two looks at the held-out studies"),
+        ("val-studies", "validation studies"),
+        ("eval-every", "steps between two validations"),
     ):
         parser.add_argument(f"--{name}", type=positive, metavar="N", help=f"{what} (default: the profile's)")
     words = "studies that go through the model at once, on every process (default: the preset's)"
@@ -97,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
 def _preset(args: argparse.Namespace) -> Preset:
     """The preset with what the options change of it."""
     from r2gen_lib.config.original_behaviour import with_original_behaviour
-    from r2gen_lib.model.oracle_encoder import with_perfect_eye
+    from r2gen_lib.model.oracle_encoder import with_oracle
 
     preset = with_original_behaviour(args.preset) if args.original_behaviour else get_preset(args.preset)
     optim = {
@@ -108,8 +109,8 @@ def _preset(args: argparse.Namespace) -> Preset:
         "finding_weight": args.finding_weight,
     }
     preset = replace(preset, optim=replace(preset.optim, **{name: n for name, n in optim.items() if n is not None}))
-    if args.perfect_eye:
-        preset = with_perfect_eye(preset)
+    if args.oracle:
+        preset = with_oracle(preset)
     return replace(preset, language=replace(preset.language, shard=True)) if args.shard else preset
 
 

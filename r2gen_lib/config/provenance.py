@@ -86,7 +86,7 @@ _PAPER = _SWIN_B | {
 }
 _OURS = {
     "prompt.": "ours: SmolLM2's chat format, with the shortest instruction that names the task",
-    "mapper.start_gain": "ours: no louder than a word; 120 steps show no difference to 1 (convergence.csv)",
+    "mapper.start_gain": "ours: the norm of a word embedding; 120 steps show no difference to 1 (convergence.csv)",
     "optim.clip_norm": "ours: the usual 1; 120 steps without it end alike (convergence.csv)",
     "target.max_tokens": "measured: 2.4 % of Open-i's findings have more SmolLM2 tokens; the median is 46",
     "decoding.num_beams": "paper: beam search of width 3",

@@ -1,4 +1,4 @@
-"""What a system and a run can be told: every setting with its unit, its bounds and its default.
+"""What can be set of a system and a run: every setting with its unit, its bounds and its default.
 
 Settings are checked where they are made, by hand, by ``dataclasses.replace`` or from a file: what cannot be is one
 R2GenError that names the field (``optim.learning_rate``). Nothing that reads them checks them again.
@@ -158,7 +158,7 @@ class MapperConfig:
         rank: of a projection that each of these tokens has of its own; 0: none.
         scale: what that projection's output is multiplied by.
         start_gain: the gain that the LayerNorm starts with: "one" (the paper) or "embedding_std", the standard
-            deviation of the language model's word embeddings, so that a visual token is as loud as a word.
+            deviation of the language model's word embeddings, so that a visual token has a word's norm.
     """
 
     pool: _Count | None = None
@@ -347,10 +347,10 @@ class Profile:
     Attributes:
         name: by which ``R2GEN_PROFILE`` and commands choose it.
         train_studies: studies that are trained on; None: all.
-        val_studies: held-out studies that are looked at while training; None: all.
+        val_studies: validation studies that are used while training; None: all.
         test_studies: studies that are evaluated; None: all.
         train_steps: None: the preset's ``optim.epochs``.
-        eval_every: steps between two looks at the held-out studies.
+        eval_every: steps between two validations.
         checkpoint_every: steps between two times that the state is saved.
     """
 

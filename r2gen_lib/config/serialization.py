@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from r2gen_lib.config.field_errors import MOVED, described
 from r2gen_lib.config.schema import Preset
 from r2gen_lib.errors import R2GenError
+from r2gen_lib.former_names import preset_name_of_today
 
 #: Of what ``preset_to_dict`` gives. 1 had the mapper's and the target's settings in ``optim`` and in the preset itself.
 FORMAT = 2
@@ -29,6 +30,8 @@ def preset_from_dict(values: Mapping[str, Any], format: Any = FORMAT) -> Preset:
         R2GenError: a later format; or fields that are unknown, missing or of a value that cannot be, by their paths.
     """
     check_format(format)
+    if isinstance(values.get("name"), str):
+        values = {**values, "name": preset_name_of_today(values["name"])}
     try:  # as JSON, whose lists are tuples to pydantic, while "3" is no number
         return _presets().validate_json(json.dumps(_moved(values) if format == 1 else values))
     except ValidationError as error:

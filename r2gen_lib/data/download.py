@@ -193,9 +193,9 @@ def _as_data(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo:
 def _check_member(archive: Path, member: tarfile.TarInfo) -> None:
     path = PurePosixPath(member.name.replace("\\", "/"))
     if not (member.isfile() or member.isdir()):
-        fault = "is a link or a device"
+        problem = "is a link or a device"
     elif path.is_absolute() or ".." in path.parts:
-        fault = "has a path that leads outside the target folder"
+        problem = "has a path that leads outside the target folder"
     else:
         return
-    raise DataError(f"{archive}: member {member.name!r} {fault}. Nothing was unpacked: get it from its source again.")
+    raise DataError(f"{archive}: member {member.name!r} {problem}. Nothing was unpacked: get it from its source again.")

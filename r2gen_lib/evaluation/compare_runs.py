@@ -43,7 +43,7 @@ class Run:
 
     Attributes:
         name: the folder's, as it was given.
-        settings: from ``scores.json``, as they are told today.
+        settings: from ``scores.json``, under today's names.
         not_above: score -> controls that the run's model is not above.
         references, generated: study id -> text.
     """

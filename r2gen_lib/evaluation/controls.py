@@ -8,7 +8,8 @@ model that ignores the picture. Four rows tell how much of a score that explains
 * *blank picture*: what it writes when there is nothing to see;
 * *nearest neighbour*: the report of the training study whose picture the encoder finds most alike.
 
-A fifth, *perfect eye*, is a ceiling: what the language model writes when it is told the findings.
+A fifth, *oracle*, is an upper bound: what the system writes when its encoder reads finding labels in place of
+pixels (``model.oracle_encoder``).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from r2gen_lib.metrics.bootstrap import CONFIDENCE, RESAMPLES, StudyScore, boots
 from r2gen_lib.metrics.nlg import LanguageScorer, check_pairs
 from r2gen_lib.metrics.registry import Metric, registered_scores
 
-SHUFFLED, BLANK, NEAREST, PERFECT_EYE = "shuffled pictures", "blank picture", "nearest neighbour", "perfect eye"
+SHUFFLED, BLANK, NEAREST, ORACLE = "shuffled pictures", "blank picture", "nearest neighbour", "oracle"
 #: The controls that a model should beat.
 FLOORS = (CONSTANT, SHUFFLED, BLANK, NEAREST)
 
@@ -37,7 +38,7 @@ __all__ = [
     "FLOORS",
     "MODEL",
     "NEAREST",
-    "PERFECT_EYE",
+    "ORACLE",
     "SHUFFLED",
     "best_constant_reports",
     "constant_report",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from r2gen_lib.errors import DataError
-from r2gen_lib.evaluation.controls import BLANK, MODEL, NEAREST, PERFECT_EYE, SHUFFLED, score_systems, shuffled
+from r2gen_lib.evaluation.controls import BLANK, MODEL, NEAREST, ORACLE, SHUFFLED, score_systems, shuffled
 from r2gen_lib.evaluation.page.run_page import Overlay, PageOptions, write_report_page
 from r2gen_lib.evaluation.run_metadata import environment_facts, model_facts, text_in_words
 from r2gen_lib.evaluation.score_table import ScoreTable, scores_as_json
@@ -61,7 +61,7 @@ def evaluate(
     folder: Path,
     *,
     train_studies: Sequence[Study] = (),
-    perfect_eye: R2GenGPT | None = None,
+    oracle: R2GenGPT | None = None,
     controls: str = "all",
     section: str = "",
     cleaning: str = "",
@@ -84,7 +84,7 @@ def evaluate(
         studies: those to describe, from one split.
         train_reports: reports of the training studies, from which constant reports are chosen.
         train_studies: those whose pictures the nearest neighbour is looked for among.
-        perfect_eye: a model of ``model.oracle_encoder``, trained as ``model`` was: the ceiling.
+        oracle: a model of ``model.oracle_encoder``, trained as ``model`` was: the upper bound.
         controls: one of ``CONTROLS``.
         section, cleaning: which text was learnt and is scored ("findings", "gentle"), kept beside the scores.
         tokenizer: one of ``metrics.nlg.TOKENIZERS``.
@@ -92,18 +92,18 @@ def evaluate(
             code does. By default they are whole.
         further: gives scores beside the language metrics; by default those of ``metrics.registry``.
         workers, decoding: as for ``describe_studies``.
-        about: what else is told of the run beside its scores: command, checkpoint, data.
+        about: what else is kept of the run beside its scores: command, checkpoint, data.
         show_credentialed: let the page hold reports and pictures of credentialed studies.
         overlay, overlay_words: a further picture for studies in the page's gallery (``run_page.PageOptions``).
 
     Raises:
         DataError: unknown ``controls`` or ``tokenizer``; ids, pictures or reports are not what they should be.
     """
-    omitted = left_out(controls, train_studies, perfect_eye)
+    omitted = left_out(controls, train_studies, oracle)
     references = {study.id: study.report for study in studies}
     if cut_to is not None:
         references = cut_references(references, model.tokenizer, cut_to)
-    asked = {"train_studies": train_studies, "perfect_eye": perfect_eye, "controls": controls, "workers": workers}
+    asked = {"train_studies": train_studies, "oracle": oracle, "controls": controls, "workers": workers}
     systems = write_reports(model, studies, **asked, **decoding)
     keep_reports(folder / "reports.csv", references, systems)  # before scoring: writing took longer
     how = {"search_constants": controls == "all", "further": further, "tokenizer": tokenizer, "omitted": omitted}
@@ -117,7 +117,7 @@ def evaluate(
     return scores
 
 
-def left_out(controls: str, train_studies: Sequence[Study] = (), perfect_eye: R2GenGPT | None = None) -> dict[str, str]:
+def left_out(controls: str, train_studies: Sequence[Study] = (), oracle: R2GenGPT | None = None) -> dict[str, str]:
     """Which controls ``write_reports`` leaves out, and why.
 
     Raises:
@@ -126,8 +126,8 @@ def left_out(controls: str, train_studies: Sequence[Study] = (), perfect_eye: R2
     if controls not in CONTROLS:
         raise DataError(f"controls={controls!r}: expected one of {', '.join(CONTROLS)}.")
     omitted = {}
-    if perfect_eye is None:
-        omitted[PERFECT_EYE] = "needs a model that was trained on finding labels in place of pictures; none was given"
+    if oracle is None:
+        omitted[ORACLE] = "needs a model that was trained on finding labels in place of pictures; none was given"
     if controls == "quick":
         omitted[NEAREST] = "controls=quick"
     elif not train_studies:
@@ -140,7 +140,7 @@ def write_reports(
     studies: Sequence[Study],
     *,
     train_studies: Sequence[Study] = (),
-    perfect_eye: R2GenGPT | None = None,
+    oracle: R2GenGPT | None = None,
     controls: str = "all",
     workers: int = 0,
     **decoding: Any,
@@ -148,7 +148,7 @@ def write_reports(
     """What the model and each control write for ``studies``.
 
     Args:
-        model, studies, train_studies, perfect_eye, controls, workers, decoding: as for ``evaluate``.
+        model, studies, train_studies, oracle, controls, workers, decoding: as for ``evaluate``.
 
     Returns:
         System -> (study id -> report), ``MODEL`` first, as ``controls.score_systems`` takes them; without the controls
@@ -157,7 +157,7 @@ def write_reports(
     Raises:
         DataError: unknown ``controls``, fewer than two studies, or a picture is missing.
     """
-    omitted, nearest = left_out(controls, train_studies, perfect_eye), {}
+    omitted, nearest = left_out(controls, train_studies, oracle), {}
     if NEAREST not in omitted:  # first, so that a training picture that cannot be read stops nothing that took long
         nearest = {NEAREST: nearest_reports(model, studies, train_studies)}
     texts = describe_studies(model, studies, workers=workers, **decoding)
@@ -167,8 +167,8 @@ def write_reports(
         BLANK: dict.fromkeys(texts, describe_blank(model, **decoding)),
         **nearest,
     }
-    if perfect_eye is not None:
-        systems[PERFECT_EYE] = describe_studies(perfect_eye, studies, **decoding)
+    if oracle is not None:
+        systems[ORACLE] = describe_studies(oracle, studies, **decoding)
     return systems
 
 

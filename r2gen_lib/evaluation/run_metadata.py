@@ -1,4 +1,4 @@
-"""What made a run: versions, hardware, date, and which weights. Kept in ``scores.json`` and told on the run's page."""
+"""What made a run: versions, hardware, date, and which weights. Kept in ``scores.json`` and shown on the run's page."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def model_facts(model: R2GenGPT, decoding: dict[str, Any]) -> dict[str, Any]:
 
 
 def run_facts(args: argparse.Namespace) -> dict[str, str]:
-    """What ``r2gen evaluate`` was told: command, data, split, checkpoint and its hash.
+    """The options of ``r2gen evaluate``: command, data, split, checkpoint and its hash.
 
     Args:
         args: with ``argv``, ``data``, ``split`` and ``checkpoint``.

@@ -1,4 +1,4 @@
-"""Habits of scoring that move every score, and how far: the public R2GenGPT code's, as switches.
+"""The scoring protocol of the public R2GenGPT code as options, and how far each moves every score.
 
 Its references are cut to 60 (IU-Xray) or 100 (MIMIC-CXR) tokens of the language model before they are scored, no
 tokenizer separates words from punctuation, and every report is forced to 40 or 80 tokens.
@@ -30,7 +30,7 @@ def cut_references(references: Mapping[str, str], tokenizer: PreTrainedTokenizer
     return dict(zip(references, texts, strict=True))
 
 
-def habits_table(
+def protocol_table(
     references: Mapping[str, str],
     hypotheses: Mapping[str, str],
     tokenizer: PreTrainedTokenizerBase,
@@ -39,7 +39,7 @@ def habits_table(
     forced: Mapping[str, str] | None = None,
     timeout: float = 300,
 ) -> pd.DataFrame:
-    """How far each habit moves each score, the model and its weights being the same.
+    """How far each setting of the protocol moves each score, the model and its weights being the same.
 
     Args:
         references: study id -> the radiologist's report, whole.
@@ -51,7 +51,7 @@ def habits_table(
         timeout: seconds that each Java program may take for one row.
 
     Returns:
-        Rows: ``"as scored here"``, one a habit, ``"together"``. Two levels of columns: ``table["score"]`` is what the
+        Rows: ``"as scored here"``, one a setting, ``"together"``. Two levels of columns: ``table["score"]`` is what the
         scores become, ``table["moved by"]`` how far that is from the first row.
 
     Raises:

@@ -1,9 +1,10 @@
 """Generated reports in a file, so that they are scored again without a model: a metric that changes costs seconds.
 
 A CSV with a row a study: ``study`` (or ``id``) and ``generated`` (or ``report``). Columns of controls may stand beside
-it, named as ``controls`` names them (``blank picture``, ``nearest neighbour``, ``perfect eye``); that is what
-``reports.csv`` of ``r2gen evaluate`` holds. A nearest neighbour may also be given by its study's id, ``nearest study``:
-its text is a radiologist's, and Open-i's licence lets nobody pass that on. ``shareable`` makes such a file.
+it, named as ``controls`` names them (``blank picture``, ``nearest neighbour``, ``oracle``, in older files ``perfect
+eye``); that is what ``reports.csv`` of ``r2gen evaluate`` holds. A nearest neighbour may also be given by its study's
+id, ``nearest study``: its text is a radiologist's, and Open-i's licence lets nobody pass that on. ``shareable`` makes
+such a file.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ import pandas as pd
 
 from r2gen_lib.data.study import Study
 from r2gen_lib.errors import DataError
-from r2gen_lib.evaluation.controls import BLANK, MODEL, NEAREST, PERFECT_EYE, SHUFFLED, shuffled
+from r2gen_lib.evaluation.controls import BLANK, MODEL, NEAREST, ORACLE, SHUFFLED, shuffled
 from r2gen_lib.files import atomic_write
+from r2gen_lib.former_names import CONTROLS
 
 NEAREST_STUDY = "nearest study"
 _IDS, _TEXTS = ("study", "id"), ("generated", "report")
@@ -37,9 +39,10 @@ def read_reports(path: Path, train: Sequence[Study] = ()) -> dict[str, dict[str,
             of ``train``.
     """
     table, texts = read_table(path)
+    table = table.rename(columns=CONTROLS)
     systems = {MODEL: table[texts].to_dict()}
     systems[SHUFFLED] = {study: systems[MODEL][other] for study, other in shuffled(table.index).items()}
-    systems |= {name: table[name].to_dict() for name in (BLANK, NEAREST, PERFECT_EYE) if name in table}
+    systems |= {name: table[name].to_dict() for name in (BLANK, NEAREST, ORACLE) if name in table}
     if NEAREST_STUDY in table:
         known = {study.id: study.report for study in train}
         strange = [study for study in table[NEAREST_STUDY] if study not in known]
@@ -111,7 +114,7 @@ def shareable(systems: Mapping[str, Mapping[str, str]], train: Sequence[Study]) 
     Raises:
         DataError: a nearest neighbour's text is no training study's.
     """
-    columns = {"generated": systems[MODEL]} | {name: systems[name] for name in (BLANK, PERFECT_EYE) if name in systems}
+    columns = {"generated": systems[MODEL]} | {name: systems[name] for name in (BLANK, ORACLE) if name in systems}
     if NEAREST in systems:
         ids = {study.report: study.id for study in reversed(train)}
         try:

@@ -27,7 +27,7 @@ from r2gen_lib.data.study import Study
 from r2gen_lib.errors import CacheError, R2GenError
 from r2gen_lib.files import atomic_write, cache_dir
 from r2gen_lib.model.checkpoint import frozen_hash
-from r2gen_lib.model.oracle_encoder import PerfectEye
+from r2gen_lib.model.oracle_encoder import OracleEncoder
 from r2gen_lib.model.r2gengpt import R2GenGPT
 
 _VERSION = 2  # raise it when preprocessing or the file format changes
@@ -47,7 +47,7 @@ def encode_studies(
     """
     if model.mode != "shallow":
         raise R2GenError(f"encode_studies: mode is {model.mode}, expected shallow, where the encoder is frozen.")
-    if isinstance(model.vision, PerfectEye):
+    if isinstance(model.vision, OracleEncoder):
         return model.vision.features(studies)
     folder = cache_dir("features", _key(model))
     vision = model.preset.vision

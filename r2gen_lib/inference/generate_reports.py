@@ -15,7 +15,7 @@ from r2gen_lib.data.images.decode import load_grey
 from r2gen_lib.errors import DataError, ImageError
 from r2gen_lib.inference.feature_cache import encode_studies, picture_pixels
 from r2gen_lib.model.generation import WRITE_AT_ONCE
-from r2gen_lib.model.oracle_encoder import PerfectEye
+from r2gen_lib.model.oracle_encoder import OracleEncoder
 
 if TYPE_CHECKING:
     from r2gen_lib.data.study import Study
@@ -41,7 +41,7 @@ def describe_studies(
     Raises:
         DataError: no studies, a view is missing, or a picture cannot be read; the message names the study.
     """
-    if isinstance(model.vision, PerfectEye):
+    if isinstance(model.vision, OracleEncoder):
         return _describe_labels(model, studies, batch_size, **decoding)
     dataset = _dataset(model, studies)
     texts: dict[str, str] = {}
@@ -91,9 +91,9 @@ def describe_pictures(
 
 
 def describe_blank(model: R2GenGPT, **decoding: Any) -> str:
-    """The report that the model writes for a study whose every view is one mean grey: it sees nothing. A perfect eye is
-    told of no finding."""
-    if isinstance(model.vision, PerfectEye):
+    """The report that the model writes for a study whose every view is one mean grey: nothing is
+    to be seen. An oracle encoder gets no finding."""
+    if isinstance(model.vision, OracleEncoder):
         return model.generate(features=torch.zeros(1, model.vision.tokens, model.vision.width), **decoding)[0]
     vision = model.preset.vision
     grey = torch.zeros(1, len(vision.views), 3, vision.image_size, vision.image_size)  # 0 is the mean, once normalised
@@ -101,7 +101,7 @@ def describe_blank(model: R2GenGPT, **decoding: Any) -> str:
 
 
 def nearest_reports(model: R2GenGPT, studies: Sequence[Study], train_studies: Sequence[Study]) -> dict[str, str]:
-    """Study id -> the report of the training study whose picture is most alike, to the eye of ``model``.
+    """Study id -> the report of the training study whose picture is most alike, by ``model``'s encoder.
 
     Alike: cosine similarity of the encoder's outputs, averaged over tokens and views, less the training studies' mean.
     A study is never its own neighbour.

@@ -23,9 +23,9 @@ class VisualMapper(nn.Module):
 
     Args:
         start_gain: what the LayerNorm's gain starts at. 1 is the paper's; the standard deviation of the
-            word embeddings makes an untrained visual token as loud as a word.
+            word embeddings gives an untrained visual token a word's norm.
         pool: side of the token grid that is passed on (None: all tokens); neighbours are averaged.
-        tokens: how many tokens are passed on; needed where they are told apart, by ``bias`` or ``rank``.
+        tokens: how many tokens are passed on; needed where each has parameters of its own (``bias``, ``rank``).
         bias: each token has a learned vector of its own, added last and starting at 0. The projection's bias is the
             same for every token, so that without these the mapper can only say "write a report" sixteen times in the
             same words. Off, as in the paper: none.
@@ -36,7 +36,7 @@ class VisualMapper(nn.Module):
             the common one.
 
     Raises:
-        R2GenError: tokens are told apart, and ``tokens`` does not say how many they are.
+        R2GenError: each token is to have parameters of its own, and ``tokens`` is not given.
 
     Source: arXiv 2309.09812, section 2.1; ``bias`` is ours, as in prompt tuning (Lester et al. 2021), and so is
     ``rank``.
@@ -59,7 +59,7 @@ class VisualMapper(nn.Module):
         nn.init.constant_(self.norm.weight, start_gain)
         self.pool = pool
         if tokens is None and (bias or rank):
-            raise R2GenError("VisualMapper: bias and rank need tokens, the number of tokens that are told apart.")
+            raise R2GenError("VisualMapper: bias and rank need tokens, the number of visual tokens.")
         self.token_bias = nn.Parameter(torch.zeros(tokens, language_width)) if bias else None
         self.token_scale = scale
         self.down = nn.Linear(vision_width, rank, bias=False) if rank else None

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from r2gen_lib.assets import repository_data
 from r2gen_lib.config import VisionConfig
 from r2gen_lib.errors import AssetError, R2GenError
-from r2gen_lib.model.oracle_encoder import PerfectEye
+from r2gen_lib.model.oracle_encoder import OracleEncoder
 from r2gen_lib.model.original.tensor_names import convert_swin
 from r2gen_lib.model.stem import ConvolutionalStem
 from r2gen_lib.model.strict_loading import load_strictly
@@ -117,9 +117,9 @@ def load_vision_weights(encoder: VisionEncoder, weights: str | Path) -> None:
 
 
 @torch.no_grad()
-def token_count(encoder: VisionEncoder | PerfectEye) -> int:
-    """``N``, found by encoding one black picture in eval mode; a perfect eye, which sees none, says it."""
-    if isinstance(encoder, PerfectEye):
+def token_count(encoder: VisionEncoder | OracleEncoder) -> int:
+    """``N``, found by encoding one black picture in eval mode; an oracle encoder reads none and knows it."""
+    if isinstance(encoder, OracleEncoder):
         return encoder.tokens
     side, training = encoder.config.image_size, encoder.training
     parameter = next(encoder.parameters())

@@ -1,4 +1,4 @@
-"""The encoder's own head: which findings it sees, token by token. The mapper never reads it."""
+"""The finding head: a linear layer on the encoder's tokens, fitted to findings. The mapper never reads its output."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from r2gen_lib.model.strict_loading import load_strictly, read_tensors
 if TYPE_CHECKING:
     from r2gen_lib.model.r2gengpt import R2GenGPT
 
-#: The encoder whose own finding head is shipped.
-_EYE_WEIGHTS, _EYE_HEAD = "weights/vision_laptop.safetensors", "weights/vision_laptop_head.safetensors"
+#: The encoder whose finding head is shipped, and that head.
+_ENCODER_WEIGHTS, _HEAD_WEIGHTS = "weights/vision_laptop.safetensors", "weights/vision_laptop_head.safetensors"
 
 
 def picture_logits(token_logits: Float[Tensor, "B N F"]) -> Float[Tensor, "B F"]:
@@ -27,18 +27,18 @@ def picture_logits(token_logits: Float[Tensor, "B N F"]) -> Float[Tensor, "B F"]
 
 
 @torch.no_grad()
-def eye_logits(model: R2GenGPT, features: Float[Tensor, "B N D_v"]) -> np.ndarray:
-    """(B, findings): what the encoder's own head, which the mapper never sees, makes of its features; NaN without one.
+def finding_logits(model: R2GenGPT, features: Float[Tensor, "B N D_v"]) -> np.ndarray:
+    """(B, findings): the finding head's logits of the encoder's features; NaN for an encoder without one.
 
     The head was fitted to the frozen laptop encoder. In delta and deep mode it is applied to the changed features.
     """
-    head = eye_head(model)
+    head = finding_head_of(model)
     if head is None:
         return np.full((len(features), len(FINDING_NAMES)), np.nan)
     return picture_logits(head(features.cpu())).numpy()
 
 
-def eye_head(model: R2GenGPT) -> nn.Linear | None:
+def finding_head_of(model: R2GenGPT) -> nn.Linear | None:
     """The linear layer from a visual token to findings, on the CPU; None for another encoder than the laptop's.
 
     What counts is what is in the encoder, not where its preset says that it comes from. What trains is left out: in
@@ -58,7 +58,7 @@ def shipped_head(width: int) -> nn.Linear:
         AssetError: the file is missing.
         CheckpointError: it is for another width.
     """
-    head, tensors = nn.Linear(width, len(FINDING_NAMES)), read_tensors(repository_data(_EYE_HEAD))
+    head, tensors = nn.Linear(width, len(FINDING_NAMES)), read_tensors(repository_data(_HEAD_WEIGHTS))
     for name, tensor in tensors.items():
         later = tensor.new_full((len(FINDING_NAMES) - len(LEARNT_NAMES), *tensor.shape[1:]), torch.nan)
         tensors[name] = torch.cat([tensor, later])
@@ -72,7 +72,7 @@ def _is_laptops(encoder: nn.Module) -> bool:
     frozen = {name_without_lora(n): t for n, t in encoder.state_dict(keep_vars=True).items() if not t.requires_grad}
     if not frozen:
         return False
-    shipped = {f"swin.{name}": t for name, t in read_tensors(repository_data(_EYE_WEIGHTS)).items()}
+    shipped = {f"swin.{name}": t for name, t in read_tensors(repository_data(_ENCODER_WEIGHTS)).items()}
     return frozen.keys() <= shipped.keys() and all(
         torch.equal(tensor.detach().float().cpu(), shipped[name].float()) for name, tensor in frozen.items()
     )

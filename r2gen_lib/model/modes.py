@@ -14,14 +14,14 @@ from r2gen_lib.model.encoder import VisionEncoder, token_count
 from r2gen_lib.model.fused_qkv_lora import fused_lora, train_query_and_value_alone
 from r2gen_lib.model.llm import freeze, language_skeleton
 from r2gen_lib.model.lora import inject_lora, is_lora, train_dropout, with_language_lora
-from r2gen_lib.model.oracle_encoder import PerfectEye
+from r2gen_lib.model.oracle_encoder import OracleEncoder
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 def make_mapper(
-    preset: Preset, encoder: VisionEncoder | PerfectEye, language_width: int, start_gain: float = 1.0
+    preset: Preset, encoder: VisionEncoder | OracleEncoder, language_width: int, start_gain: float = 1.0
 ) -> VisualMapper:
     """The preset's mapper between an encoder and a language model of that width."""
     mapper = preset.mapper
@@ -50,8 +50,8 @@ def prepare_mode(encoder: VisionEncoder, mapper: nn.Module, mode: str, lora: Lor
     rank on the fused ``qkv`` has exactly as many parameters. ``LoraConfig.query_value`` does as the paper does.
     """
     check_mode(mode)
-    if isinstance(encoder, PerfectEye) and mode != "shallow":
-        raise R2GenError(f"perfect eye: mode is {mode}, expected shallow: it has no weights that could train.")
+    if isinstance(encoder, OracleEncoder) and mode != "shallow":
+        raise R2GenError(f"oracle encoder: mode is {mode}, expected shallow: it has no weights that could train.")
     freeze(encoder)
     mapper.requires_grad_(True)
     if mode == "delta":

@@ -1,4 +1,4 @@
-"""Which words of the vocabulary a visual token lies nearest to."""
+"""Which tokens of the vocabulary, among those that are whole words, a visual token lies nearest to."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _STARTS = ("\u0120", "\u2581")  # how byte-level BPE and sentencepiece write the
 
 
 @torch.no_grad()
-def nearest_words(
+def nearest_tokens(
     tokens: Float[Tensor, "*shape D_lm"], embed: nn.Embedding, tokenizer: PreTrainedTokenizerBase, k: int
 ) -> list:
-    """The ``k`` words whose embeddings point most nearly the same way (cosine) as each token, best first.
+    """The ``k`` tokens of the vocabulary whose embeddings are most alike (cosine) to each visual token, best first.
 
-    Only whole words of at least three letters are considered. The lists are nested as ``tokens`` is:
-    ``(N, D_lm)`` gives ``N`` lists of ``k`` words.
+    Only tokens that are whole words of at least three letters are considered; they are given as texts. The lists are
+    nested as ``tokens`` is: ``(N, D_lm)`` gives ``N`` lists of ``k`` texts.
     """
     ids, words = word_table(tokenizer)
     table = nn.functional.normalize(embed.weight[ids.to(embed.weight.device)].float(), dim=-1)  # (W, D_lm)

@@ -1,9 +1,9 @@
-"""A perfect eye: an encoder's place taken by the truth, so that what the rest can do at best is known.
+"""The oracle encoder: finding labels in place of pixels, as an upper bound for what the rest of the system can do.
 
-Each of its visual tokens tells all of a study's findings: a row of zeros and ones for names, sides, zones and patterns,
+Each of its visual tokens holds all of a study's findings: a row of zeros and ones for names, sides, zones and patterns,
 and how severe each is. Mapper, prompt, language model and training are those of any other encoder. What such a model
-misses, no better eye would have given it; what a model with pictures misses beyond that, its eye or its mapper has
-lost.
+misses, no better encoder would have given it; what a model with pictures misses beyond that, its encoder or its mapper
+has lost.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from r2gen_lib.errors import R2GenError
 from r2gen_lib.findings.finding import FINDING_NAMES, PATTERNS, Finding
 from r2gen_lib.findings.kinds import ZONES
 
-MODEL_NAME = "finding_labels"  # VisionConfig.model_name of a perfect eye
+MODEL_NAME = "finding_labels"  # VisionConfig.model_name of the oracle encoder, in config.json
 TOKENS = 16  # as many as the laptop preset shows
 
 _SIDES = ("left", "right", "bilateral")
@@ -34,14 +34,14 @@ _COLUMNS = (
 )
 
 
-def with_perfect_eye(preset: Preset) -> Preset:
-    """The same system with the truth in place of its encoder; nothing else differs, but for tokens to pool."""
+def with_oracle(preset: Preset) -> Preset:
+    """The same system with the oracle in place of its encoder; nothing else differs, but that no tokens are pooled."""
     vision = VisionConfig(MODEL_NAME, image_size=preset.vision.image_size, views=())
     mapper = replace(preset.mapper, pool=None)
-    return replace(preset, name=f"{preset.name}-perfect-eye", vision=vision, mapper=mapper)
+    return replace(preset, name=f"{preset.name}-oracle", vision=vision, mapper=mapper)
 
 
-class PerfectEye(nn.Module):
+class OracleEncoder(nn.Module):
     """Stands where ``VisionEncoder`` does. It has no weights, and reads no pictures: ``features`` takes studies."""
 
     def __init__(self, config: VisionConfig) -> None:
@@ -51,14 +51,14 @@ class PerfectEye(nn.Module):
         self.tokens = TOKENS
 
     def forward(self, pixel_values: Tensor) -> Tensor:
-        """Always raises R2GenError: there is nothing to see without a study."""
+        """Always raises R2GenError: pixels hold no labels."""
         raise R2GenError(
-            "perfect eye: it reads a study's findings, not pictures. Give features=encode_studies(model, studies) in "
-            "place of pixel_values."
+            "oracle encoder: it reads a study's findings, not pictures. Give features=encode_studies(model, studies) "
+            "in place of pixel_values."
         )
 
     def features(self, studies: Sequence[Study]) -> Float[Tensor, "S N D_v"]:
-        """What is to be seen in each study, the same in every token; zeros where there is nothing."""
+        """Each study's findings, the same in every token; zeros where there is none."""
         rows = torch.zeros(len(studies), self.width, dtype=torch.float16)
         for row, study in zip(rows, studies, strict=True):
             for finding in study.findings:

@@ -31,8 +31,8 @@ from r2gen_lib.model.llm import LanguageModel, checksum, load_language
 from r2gen_lib.model.lora import train_dropout, with_language_lora
 from r2gen_lib.model.memory_saving import GRADIENT_SCALE, scale_gradient
 from r2gen_lib.model.modes import make_mapper, prepare_mode, set_training
-from r2gen_lib.model.nearest_tokens import nearest_words
-from r2gen_lib.model.oracle_encoder import MODEL_NAME, PerfectEye
+from r2gen_lib.model.nearest_tokens import nearest_tokens
+from r2gen_lib.model.oracle_encoder import MODEL_NAME, OracleEncoder
 from r2gen_lib.model.original.file import OriginalFile
 from r2gen_lib.model.original.load import model_from_original
 from r2gen_lib.model.report_logits import ReportReader
@@ -63,7 +63,9 @@ class R2GenGPT(nn.Module):
     (frozen), ``tokenizer``; ``preset`` and ``mode`` say how it was made.
     """
 
-    def __init__(self, preset: Preset, mode: str, vision: VisionEncoder | PerfectEye, language: LanguageModel) -> None:
+    def __init__(
+        self, preset: Preset, mode: str, vision: VisionEncoder | OracleEncoder, language: LanguageModel
+    ) -> None:
         super().__init__()
         self.preset, self.mode = preset, check_mode(mode)
         self.vision, self.language, self.tokenizer = vision, language.model, language.tokenizer
@@ -115,7 +117,7 @@ class R2GenGPT(nn.Module):
         device = torch.device(device) if device is not None else default_device()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            vision = VisionEncoder(preset.vision).to(device) if sees else PerfectEye(preset.vision)
+            vision = VisionEncoder(preset.vision).to(device) if sees else OracleEncoder(preset.vision)
             if vision_weights is not None:
                 load_vision_weights(vision, vision_weights)
             return cls(preset, mode, vision, language or load_language(preset.language, device))
@@ -369,12 +371,15 @@ class R2GenGPT(nn.Module):
         finally:
             self.train(was_training)
 
-    def nearest_words(self, tokens: Float[Tensor, "*shape D_lm"], k: int = 5) -> list:
-        """For every token the ``k`` words whose embeddings point most nearly the same way, best first.
+    def nearest_tokens(self, tokens: Float[Tensor, "*shape D_lm"], k: int = 5) -> list:
+        """For every visual token the ``k`` tokens of the vocabulary with the most similar embeddings, best first.
 
-        Only whole words of at least three letters are considered. The lists are nested as ``tokens`` is.
+        Only tokens that are whole words of at least three letters are considered; they are given as texts, in lists
+        nested as ``tokens`` is.
         """
-        return nearest_words(tokens, self.embed, self.tokenizer, k)
+        return nearest_tokens(tokens, self.embed, self.tokenizer, k)
+
+    nearest_words = nearest_tokens  # its former name
 
     def trainable_parameters(self) -> dict[str, nn.Parameter]:
         """The parameters that train in this mode, by name."""

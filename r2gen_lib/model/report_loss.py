@@ -1,4 +1,4 @@
-"""The loss of a batch's report tokens, each weighing the same or as it is told to."""
+"""The loss of a batch's report tokens, all with the same weight or each with a given one."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ _SHAPE = dict(
     num_hidden_layers=2,
     num_attention_heads=4,
     num_key_value_heads=2,
-    initializer_range=0.4,  # loud enough for a mapper to steer a random model
+    initializer_range=0.4,  # large enough that a mapper can steer a random model
 )
 
 

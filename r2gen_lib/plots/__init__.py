@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from r2gen_lib.former_names import HISTORY
 from r2gen_lib.metrics.names import score_name
 from r2gen_lib.plots.style import BLUE, GREEN, GREY, RED, REMARK, STYLE, VIOLET
 from r2gen_lib.plots.system import system_drawing
@@ -24,8 +25,8 @@ __all__ = [
 
 _CURVES = {
     "train_loss": "training batches",
-    "held_out_loss": "held-out studies",
-    "shuffled_loss": "held-out, shuffled pictures",
+    "val_loss": "validation studies",
+    "val_loss_shuffled": "validation, shuffled pictures",
 }
 
 
@@ -36,12 +37,14 @@ def loss_curve(
 
     Args:
         history: column ``step`` and one column a curve.
-        columns: column -> the words for its curve; by default those that training writes. A column of which
-            every step is known is drawn faintly, with its running mean over ``smooth`` steps on top.
+        columns: column -> the words for its curve; by default those that training writes, today or before. A
+            column of which every step is known is drawn faintly, with its running mean over ``smooth`` steps on top.
         smooth: steps.
         title: over the figure.
     """
-    columns = columns or {column: words for column, words in _CURVES.items() if column in history}
+    if columns is None:
+        history = history.rename(columns=HISTORY)
+        columns = {column: words for column, words in _CURVES.items() if column in history}
     figure, ax = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
     colours = (GREY, RED, BLUE, GREEN, VIOLET)
     for (column, words), colour in zip(columns.items(), colours, strict=False):

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 from r2gen_lib.errors import DataError
+from r2gen_lib.former_names import HISTORY
 from r2gen_lib.metrics.names import score_name
 from r2gen_lib.plots.lessons import KINDS
 from r2gen_lib.plots.style import BLUE, FROZEN, GREEN, GREY, INK, RED, REMARK, TRAINED
@@ -77,10 +78,11 @@ def token_losses(tokens: Sequence[str], losses: Mapping[str, Sequence[float]], t
 
 
 def recipe_curves(sweep: pd.DataFrame, rows: Mapping[str, str], title: str = "") -> Figure:
-    """Held-out loss against the studies seen, a line a recipe, its name at its end; dashed: shuffled pictures.
+    """Validation loss against the studies seen, a line a recipe, its name at its end; dashed: shuffled pictures.
 
     Args:
-        sweep: columns ``row``, ``studies``, ``held_out_loss`` and ``shuffled_loss`` (data/convergence.csv).
+        sweep: columns ``row``, ``studies``, ``val_loss`` and ``val_loss_shuffled`` (data/convergence.csv), or what
+            these were called before.
         rows: a recipe of ``sweep`` -> the words for it.
         title: over the figure.
 
@@ -88,15 +90,16 @@ def recipe_curves(sweep: pd.DataFrame, rows: Mapping[str, str], title: str = "")
         DataError: ``sweep`` has no such recipe.
     """
     figure, ax = plt.subplots(figsize=(8.4, 4.0), layout="constrained")
+    sweep = sweep.rename(columns=HISTORY)
     for i, (name, words) in enumerate(rows.items()):
         curve = sweep[sweep["row"] == name]
         if curve.empty:
             raise DataError(f"recipe_curves: no recipe {name!r}; the table has {', '.join(sweep['row'].unique())}.")
         colour, marker = _MODES[i % len(_MODES)], "os^D"[i % 4]
-        ax.plot(curve["studies"], curve["held_out_loss"], color=colour, marker=marker, label=words)
-        ax.plot(curve["studies"], curve["shuffled_loss"], color=colour, linestyle="--", linewidth=1, alpha=0.7)
+        ax.plot(curve["studies"], curve["val_loss"], color=colour, marker=marker, label=words)
+        ax.plot(curve["studies"], curve["val_loss_shuffled"], color=colour, linestyle="--", linewidth=1, alpha=0.7)
     ax.plot([], [], color=INK, linestyle="--", linewidth=1, label="the same with shuffled pictures")
-    ax.set(xlabel="studies seen", ylabel="held-out loss (nats a token)")
+    ax.set(xlabel="studies seen", ylabel="validation loss (nats a token)")
     ax.set_title(title, loc="left")
     ax.grid(alpha=0.3)
     figure.legend(loc="outside right upper", fontsize=9)
@@ -235,18 +238,18 @@ def interval_plot(rows: Mapping[str, tuple[float, float, float]], label: str = "
     return figure
 
 
-def habit_shifts(table: pd.DataFrame, title: str = "") -> Figure:
-    """How far each habit of scoring moves each score, in percent of it: a row a score, a mark a habit.
+def protocol_shifts(table: pd.DataFrame, title: str = "") -> Figure:
+    """How far each setting of the scoring protocol moves each score, in percent of it: a row a score, a mark a setting.
 
     Args:
-        table: ``evaluation.habits.habits_table``'s; its first row is what is moved.
+        table: ``evaluation.scoring_protocol.protocol_table``'s; its first row is what is moved.
         title: over the figure.
     """
     start = table["score"].iloc[0]
-    shifts = 100 * table["moved by"].iloc[1:] / start.where(start > 0)  # (habits, scores); a score of 0 has no percent
+    shifts = 100 * table["moved by"].iloc[1:] / start.where(start > 0)  # (settings, scores); of a score of 0 none
     figure, ax = plt.subplots(figsize=(8.4, 1.2 + 0.42 * len(start)), layout="constrained")
-    for (habit, row), marker, colour in zip(shifts.iterrows(), "osD^", (*_MODES[1:], INK), strict=False):
-        ax.plot(row, range(len(row)), marker, color=colour, label=habit, markersize=7, alpha=0.85)
+    for (setting, row), marker, colour in zip(shifts.iterrows(), "osD^", (*_MODES[1:], INK), strict=False):
+        ax.plot(row, range(len(row)), marker, color=colour, label=setting, markersize=7, alpha=0.85)
     ax.axvline(0, color=INK, linestyle=":", linewidth=1)
     ax.set_yticks(range(len(start)), [score_name(name) for name in start.index])
     ax.invert_yaxis()

@@ -66,12 +66,12 @@ class Run:
         self.processes = Processes.launched()
         self.out_dir: Path = self.processes.same(out_dir)
         self.progress, self.events = progress and self.processes.main, events
-        chosen, held_out = chosen_studies(studies, profile, seed, self.optim.shuffle)
+        chosen, validation = chosen_studies(studies, profile, seed, self.optim.shuffle)
         if self.optim.balance is not None:
             chosen = balanced(chosen, self.optim.balance, seed)
         with self.processes.main_first():
             self.train_set = Examples(model, chosen, "train", self.progress, self.optim.finding_weight)
-            self.val_set = Examples(model, held_out, "val", self.progress)
+            self.val_set = Examples(model, validation, "val", self.progress)
         self.epoch_length = len(self._batches(0))
         self.total = profile.train_steps or self.optim.epochs * self.epoch_length
         self.optimizer: torch.optim.AdamW = make_optimizer(model, self.optim)
@@ -115,7 +115,7 @@ class Run:
         self.processes.wait()
         best = best_row(self.history, self.optim)
         if best is None:
-            raise R2GenError(f"training: the held-out loss was never a number. {self._advice()}")
+            raise R2GenError(f"training: the validation loss was never a number. {self._advice()}")
         checkpoint.load_trainable(self.model, self.out_dir / "best")
         self.model.eval()
         return best
@@ -136,7 +136,7 @@ class Run:
         enough = out_of_patience(self.history, self.optim)  # changes with an evaluation alone
         while self.step < self.total and not enough:
             if self.step % self.profile.eval_every == 0:
-                self._look_at_held_out()
+                self._validate()
                 enough = out_of_patience(self.history, self.optim)
                 if enough:
                     break
@@ -148,7 +148,7 @@ class Run:
                 bar.set_postfix_str(self._words(), refresh=False)
                 if self.step % self.profile.checkpoint_every == 0:
                     self._save()
-        self._look_at_held_out()
+        self._validate()
 
     def _update(self) -> dict[str, float]:
         """One step of AdamW on the next batch; what the history says of it."""
@@ -201,16 +201,16 @@ class Run:
             self.history.append({"step": self.step})
         return self.history[-1]
 
-    def _look_at_held_out(self) -> None:
-        """Held-out loss and the control with shuffled pictures; keep the weights if they are the best."""
+    def _validate(self) -> None:
+        """Validation loss and the control with shuffled pictures; keep the weights if they are the best."""
         row = self._row()
-        if "held_out_loss" in row:
+        if "val_loss" in row:
             return
         found = validate(self.model, self.val_set, self.optim, self.processes)
-        loss = found["held_out_loss"]
+        loss = found["val_loss"]
         if not math.isfinite(loss) and self.optim.non_finite == "stop":
             raise R2GenError(
-                f"training: the held-out loss is {loss} at step {self.step}; these weights are not kept. "
+                f"training: the validation loss is {loss} at step {self.step}; these weights are not kept. "
                 f"{self._advice()}"
             )
         with uninterrupted():  # the history must not name a best checkpoint that was not written
@@ -253,9 +253,9 @@ class Run:
 
     def _words(self) -> str:
         recent = [row["train_loss"] for row in self.history[-10:] if math.isfinite(row.get("train_loss", math.nan))]
-        held_out = next((row["held_out_loss"] for row in reversed(self.history) if "held_out_loss" in row), None)
+        val_loss = next((row["val_loss"] for row in reversed(self.history) if "val_loss" in row), None)
         words = [f"loss {np.mean(recent):.3f}"] if recent else []
-        return ", ".join(words + ([f"held out {held_out:.3f}"] if held_out is not None else []))
+        return ", ".join(words + ([f"val loss {val_loss:.3f}"] if val_loss is not None else []))
 
     def _identity(self) -> dict[str, Any]:
         """What must be the same for a run to go on."""

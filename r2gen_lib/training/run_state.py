@@ -16,6 +16,7 @@ from torch import Tensor
 
 from r2gen_lib.config.serialization import FORMAT, preset_from_dict, preset_to_dict
 from r2gen_lib.errors import CheckpointError, R2GenError, short
+from r2gen_lib.former_names import HISTORY, with_todays_names
 from r2gen_lib.model.checkpoint import folder_writer
 from r2gen_lib.model.r2gengpt import R2GenGPT
 from r2gen_lib.model.strict_loading import load_strictly, read_tensors
@@ -66,10 +67,10 @@ def load_state(
         return []
     try:
         saved = json.loads((folder / STATE).read_text(encoding="utf-8"))
-        found, history = saved["run"], saved["history"]
+        found, history = saved["run"], [with_todays_names(row, HISTORY) for row in saved["history"]]
         if "preset" in found:  # of an earlier format, or saved before a field existed: it has the field's default
             found["preset"] = preset_to_dict(preset_from_dict(found["preset"], saved.get("format", 1)))
-    except (OSError, ValueError, KeyError, TypeError, R2GenError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, R2GenError) as error:
         raise CheckpointError(f"{folder / STATE}: cannot be read ({error}). {_ADVICE}") from error
     for field in run | found:
         if found.get(field) != run.get(field):

@@ -27,10 +27,10 @@ class TrainResult:
 
     Attributes:
         history: one row a step: step, train_loss (of that step's batch, before its update), rate, seconds;
-            and where the held-out studies were looked at, held_out_loss and shuffled_loss (the control: each
+            and at each validation val_loss and val_loss_shuffled (the control: each
             report with another study's picture), with ``select_by="bleu4+cider"`` bleu4 and cider too. Where a step
             was skipped, ``skipped`` is 1.
-        best: step, held_out_loss and shuffled_loss of the checkpoint in ``out_dir / "best"``.
+        best: step, val_loss and val_loss_shuffled of the checkpoint in ``out_dir / "best"``.
         out_dir: holds best/, state/, history.csv, loss.png, and tensorboard/ if that was asked for.
     """
 

@@ -13,7 +13,7 @@ from r2gen_lib.training.examples import Examples, mean_loss
 from r2gen_lib.training.processes import Processes
 from r2gen_lib.training.schedule import cut
 
-SELECT_BY = {"val_loss": ("held_out_loss",), "bleu4+cider": ("bleu4", "cider")}  # name: the history's columns
+SELECT_BY = {"val_loss": ("val_loss",), "bleu4+cider": ("bleu4", "cider")}  # name: the history's columns
 
 
 def validate(model: R2GenGPT, examples: Examples, optim: OptimConfig, processes: Processes) -> dict[str, float]:
@@ -23,19 +23,19 @@ def validate(model: R2GenGPT, examples: Examples, optim: OptimConfig, processes:
     """
     size = 2 * optim.batch_size
     row = {
-        "held_out_loss": mean_loss(model, examples, size, processes=processes),
-        "shuffled_loss": mean_loss(model, examples, size, shuffled=True, processes=processes),
+        "val_loss": mean_loss(model, examples, size, processes=processes),
+        "val_loss_shuffled": mean_loss(model, examples, size, shuffled=True, processes=processes),
     }
     return row | (_scores(model, examples, size, processes) if optim.select_by == "bleu4+cider" else {})
 
 
 def best_row(history: Sequence[dict[str, Any]], optim: OptimConfig) -> dict[str, Any] | None:
     """Step, losses and scores of the best evaluation, the first among equals; None if no loss was a number."""
-    rows = [row for row in history if math.isfinite(row.get("held_out_loss", math.nan))]
+    rows = [row for row in history if math.isfinite(row.get("val_loss", math.nan))]
     if not rows:
         return None
     best = max(rows, key=lambda row: _goodness(row, optim.select_by))
-    return {key: best[key] for key in ("step", "held_out_loss", "shuffled_loss", "bleu4", "cider") if key in best}
+    return {key: best[key] for key in ("step", "val_loss", "val_loss_shuffled", "bleu4", "cider") if key in best}
 
 
 def out_of_patience(history: Sequence[dict[str, Any]], optim: OptimConfig) -> bool:
@@ -45,7 +45,7 @@ def out_of_patience(history: Sequence[dict[str, Any]], optim: OptimConfig) -> bo
     best = best_row(history, optim)
     if best is None:
         return False
-    return sum("held_out_loss" in row and row["step"] > best["step"] for row in history) >= optim.patience
+    return sum("val_loss" in row and row["step"] > best["step"] for row in history) >= optim.patience
 
 
 def _goodness(row: dict[str, Any], select_by: str) -> float:

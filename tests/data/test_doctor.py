@@ -18,7 +18,7 @@ from r2gen_lib.config import PRESETS, LanguageConfig
 from r2gen_lib.data.audit import image_survey as picture_survey
 from r2gen_lib.data.audit.audit import examine, require_healthy
 from r2gen_lib.data.audit.audit_report import PROBLEMS, WARNINGS
-from r2gen_lib.data.audit.image_content import fault_in
+from r2gen_lib.data.audit.image_content import problem_in
 from r2gen_lib.data.audit.token_counts import estimated_tokens, token_counter
 from r2gen_lib.data.study import Picture, Study
 from r2gen_lib.errors import DataError
@@ -172,7 +172,7 @@ def test_ten_thousand_missing_pictures_are_one_line_and_a_list(tmp_path):
         rows = list(csv.DictReader(stream))
     assert len(rows) == 10_000
     assert rows[1] == {
-        "study": "m1", "split": "train", "view": "frontal", "path": str(tmp_path / "1.png"), "fault": "missing",
+        "study": "m1", "split": "train", "view": "frontal", "path": str(tmp_path / "1.png"), "problem": "missing",
         "detail": "no such file",
     }  # fmt: skip
 
@@ -192,8 +192,8 @@ def test_pictures_that_cannot_be_read_or_show_nothing(tmp_path):
         ("unreadable_pictures", 3),
     ]
     assert [(check.name, check.count) for check in health.warnings] == [("blank_pictures", 1)]
-    faults = {bad.study: bad.fault for bad in health.bad_pictures}
-    assert faults == {**dict.fromkeys(("cut", "empty", "text"), "unreadable"), "folder": "missing", "blank": "blank"}
+    problems = {bad.study: bad.problem for bad in health.bad_pictures}
+    assert problems == {**dict.fromkeys(("cut", "empty", "text"), "unreadable"), "folder": "missing", "blank": "blank"}
     assert all("\n" not in bad.detail and bad.detail for bad in health.bad_pictures)
 
 
@@ -252,14 +252,14 @@ FAULTY = {
 }
 
 
-@pytest.mark.parametrize(("fault", "name"), [(fault, name) for fault, named in FAULTY.items() for name in named])
-def test_a_picture_that_shows_nothing_has_a_fault_with_a_name(fault, name):
-    assert fault_in(FAULTY[fault][name])[0] == fault
+@pytest.mark.parametrize(("problem", "name"), [(problem, name) for problem, named in FAULTY.items() for name in named])
+def test_a_picture_that_shows_nothing_has_a_fault_with_a_name(problem, name):
+    assert problem_in(FAULTY[problem][name])[0] == problem
 
 
 @pytest.mark.parametrize("name", SHOWING)
 def test_a_picture_that_shows_something_has_none(name):
-    assert fault_in(SHOWING[name]) is None
+    assert problem_in(SHOWING[name]) is None
 
 
 def test_simulated_radiographs_have_no_fault_in_any_size():
@@ -267,25 +267,27 @@ def test_simulated_radiographs_have_no_fault_in_any_size():
         for picture in study.pictures:
             grey = picture.load()
             for side in (32, 64, 224, 700):
-                assert fault_in(scaled(grey, side)) is None, (study.id, picture.view, side)
+                assert problem_in(scaled(grey, side)) is None, (study.id, picture.view, side)
 
 
 def test_pictures_that_show_next_to_nothing_are_warnings_and_listed(tmp_path):
     studies = []
-    for fault, named in FAULTY.items():
+    for problem, named in FAULTY.items():
         for number, grey in enumerate(named.values()):
-            Image.fromarray(grey).save(tmp_path / f"{fault}{number}.png")
-            studies.append(with_file(f"{fault}{number}", tmp_path / f"{fault}{number}.png"))
+            Image.fromarray(grey).save(tmp_path / f"{problem}{number}.png")
+            studies.append(with_file(f"{problem}{number}", tmp_path / f"{problem}{number}.png"))
     health = look(healthy() + studies)
     assert health.problems == []
     assert {check.name: check.count for check in health.warnings} == {
         "blank_pictures": 2, "faint_pictures": 6, "noise_pictures": 8, "odd_shapes": 4,
     }  # fmt: skip
-    faults = {bad.study: (bad.fault, bad.detail) for bad in health.bad_pictures}
-    assert faults["faint0"] == ("faint", "nearly black: 99% of its pixels are between 0 and 31 of 255")
-    assert faults["faint4"][1].startswith("nearly black: 100%") and faults["faint5"][1].startswith("nearly white: 100%")
-    assert faults["noise0"][1].startswith("noise: neighbouring pixels are alike by 0.0")
-    assert faults["odd_shape2"][1] == "200 x 16 pixels"
+    problems = {bad.study: (bad.problem, bad.detail) for bad in health.bad_pictures}
+    assert problems["faint0"] == ("faint", "nearly black: 99% of its pixels are between 0 and 31 of 255")
+    assert problems["faint4"][1].startswith("nearly black: 100%") and problems["faint5"][1].startswith(
+        "nearly white: 100%"
+    )
+    assert problems["noise0"][1].startswith("noise: neighbouring pixels are alike by 0.0")
+    assert problems["odd_shape2"][1] == "200 x 16 pixels"
     assert look(healthy() + studies, skip=list(WARNINGS)).warnings == []
 
 
@@ -442,9 +444,9 @@ def everything_wrong(folder: Path) -> list[Study]:
     more = [with_file(f"{kind}{n}", folder / f"{kind}.png") for kind in ("blank", "empty", "gone") for n in range(9)]
     more += [with_file("s", same), with_file("t", same, "val"), with_file("u", same), with_file("v", same, report="")]
     twice = write_picture(folder / "twice.png", 2)
-    for fault in ("faint", "noise", "odd_shape"):
-        Image.fromarray(next(iter(FAULTY[fault].values()))).save(folder / f"{fault}.png")
-        more += [with_file(f"{fault}{n}", folder / f"{fault}.png") for n in range(9)]
+    for problem in ("faint", "noise", "odd_shape"):
+        Image.fromarray(next(iter(FAULTY[problem].values()))).save(folder / f"{problem}.png")
+        more += [with_file(f"{problem}{n}", folder / f"{problem}.png") for n in range(9)]
     more += [with_file("z", CASES / "dicom_empty_or_odd_display_elements" / "window_width_0.dcm")]
     more += [study("lost", report="Report number nan")]
     more += [with_file("w", twice), with_file("w", twice), study("w", "val", patient="7"), study("x", patient="7")]

@@ -228,7 +228,7 @@ def test_only_what_was_asked_for_is_downloaded(server, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "changes", "fault"),
+    ("name", "changes", "problem"),
     [
         ("../outside.png", {}, "leads outside"),
         ("a/../../outside.png", {}, "leads outside"),
@@ -239,7 +239,7 @@ def test_only_what_was_asked_for_is_downloaded(server, tmp_path):
         ("device", {"type": tarfile.CHRTYPE, "size": 0}, "a device"),
     ],
 )
-def test_an_archive_that_reaches_outside_is_refused_as_a_whole(tmp_path, name, changes, fault):
+def test_an_archive_that_reaches_outside_is_refused_as_a_whole(tmp_path, name, changes, problem):
     folder = tmp_path / "here"
     folder.mkdir()
     with tarfile.open(folder / "x.tgz", "w:gz") as tar:
@@ -249,7 +249,7 @@ def test_an_archive_that_reaches_outside_is_refused_as_a_whole(tmp_path, name, c
         for key, value in changes.items():
             setattr(bad, key, value)
         tar.addfile(bad, io.BytesIO(b""))
-    with pytest.raises(DataError, match=fault) as caught:
+    with pytest.raises(DataError, match=problem) as caught:
         extract_archive(folder / "x.tgz", folder / "x", progress=False)
     assert "Nothing was unpacked" in str(caught.value)
     assert left_in(folder) == ["x.tgz"] and left_in(tmp_path) == ["here"]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset, FileMetaDataset
 
 from r2gen_lib import assets
-from r2gen_lib.data.readers.error_list import Faults
+from r2gen_lib.data.readers.error_list import ErrorList
 from r2gen_lib.data.readers.openi import parse_record, read_openi_archive, read_split_table
 from r2gen_lib.data.readers.openi_files import load_openi_files, read_openi_folder
 from r2gen_lib.data.readers.openi_views import header_view, known_views, name_views, picture_key
@@ -149,8 +149,8 @@ def test_spellings_of_one_picture_have_one_key():
 
 
 def test_the_real_archive_is_read_and_nearly_every_study_of_it_gets_a_frontal_view():
-    records = read_openi_folder(assets.asset("openi_reports"), faults := Faults("archive"))
-    assert len(records) == 3955 and not faults.count
+    records = read_openi_folder(assets.asset("openi_reports"), errors := ErrorList("archive"))
+    assert len(records) == 3955 and not errors.count
     assert set(read_split_table(assets.repository_data("openi_split.csv"))) < set(records)
     named = {
         record.id: name_views([known_views().get(picture_key(name), "") for name in record.images])

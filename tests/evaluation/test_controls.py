@@ -135,17 +135,17 @@ def test_systems_are_marked_where_they_are_not_above_a_control(studies, shared_m
     train = list(reports(studies, "train", 12).values())
     guess = dict(zip(references, [*list(references.values())[1:], train[0]], strict=True))
     length = lambda truth, guess: [mean_score("words", [len(guess[i].split()) for i in truth])]  # noqa: E731
-    systems = {"model": guess, "shuffled pictures": references, "perfect eye": references}
+    systems = {"model": guess, "shuffled pictures": references, "oracle": references}
     scored = score_systems(references, systems, train, search_constants=False, further=[length])
     table = scored.frame()
-    assert list(table.index) == ["model", "constant report", "shuffled pictures", "perfect eye"]
+    assert list(table.index) == ["model", "constant report", "shuffled pictures", "oracle"]
     assert list(table.columns[:10]) == [*METRICS, "words", "distinct reports", "empty reports"]
     assert table.loc["model", "words"] == pytest.approx(np.mean([len(text.split()) for text in guess.values()]))
     assert scored.constants == dict.fromkeys([*METRICS, "words"], constant_report(train))
     for name in METRICS:
         assert table.loc["model", f"{name} low"] <= table.loc["model", name] <= table.loc["model", f"{name} high"]
         assert "shuffled pictures" in table.loc["model", f"{name} not above"]
-        assert "perfect eye" not in table.loc["model", f"{name} not above"]  # a ceiling is no floor
+        assert "oracle" not in table.loc["model", f"{name} not above"]  # a ceiling is no floor
     best = score_systems(references, {**systems, "model": references, "shuffled pictures": guess}, train)
     assert [best.not_above[name] for name in METRICS] == [()] * len(METRICS)
     assert set(best.constants) == set(best.names) and set(best.constants.values()) <= set(train)

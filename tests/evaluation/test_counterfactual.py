@@ -9,8 +9,8 @@ from r2gen_lib import R2GenGPT, cli
 from r2gen_lib.data.study import Study
 from r2gen_lib.errors import DataError, SimulationError
 from r2gen_lib.evaluation.counterfactual.figures import pair_gallery, rate_figure, telling_pairs
-from r2gen_lib.evaluation.counterfactual.pairs import BESIDE, CONTROL, NORMAL, OWN, Shot, make_pairs
-from r2gen_lib.evaluation.counterfactual.run import Counterfactuals, encode_shots, run_pairs
+from r2gen_lib.evaluation.counterfactual.pairs import BESIDE, CONTROL, NORMAL, OWN, Exposure, make_pairs
+from r2gen_lib.evaluation.counterfactual.run import Counterfactuals, encode_exposures, run_pairs
 from r2gen_lib.evaluation.counterfactual.tables import (
     counterfactual_table,
     format_stages,
@@ -75,7 +75,7 @@ def test_pairs_differ_in_one_finding_and_controls_in_none():
     for pair in pairs:
         assert pair.without.patient == pair.with_.patient
         if pair.kind == CONTROL:
-            assert pair.drawn == () and pair.with_.exposure and not pair.without.exposure
+            assert pair.drawn == () and pair.with_.retake and not pair.without.retake
         else:
             assert {finding.name for finding in pair.drawn} == {pair.finding}
             assert set(pair.without.findings) < set(pair.with_.findings)
@@ -86,21 +86,26 @@ def test_pairs_differ_in_one_finding_and_controls_in_none():
 
 
 def test_another_exposure_is_another_picture_of_the_same_body():
-    own, other = Shot("N0"), Shot("N0", exposure=1)
+    own, other = Exposure("N0"), Exposure("N0", retake=1)
     pictures = [own.draw().picture, other.draw().picture, other.draw().picture]
     assert np.array_equal(pictures[1], pictures[2])
     assert np.abs(pictures[0].astype(int) - pictures[1]).mean() > 2
-    drawn = Shot("N0", (Finding("Cardiomegaly", severity=1.0),)).draw(truth=True)
+    drawn = Exposure("N0", (Finding("Cardiomegaly", severity=1.0),)).draw(truth=True)
     assert drawn.truth[0].mask.max() > 0
 
 
 def rows_of(*told) -> pd.DataFrame:
-    """(kind, says without, says with, others changed, change of log-odds, rise at the eye) -> rows of HEART."""
+    """(kind, says without, says with, others changed, change of log-odds, of finding head's logit) -> rows of HEART."""
     rows = []
-    for i, (kind, before, after, others, change, eye) in enumerate(told):
+    for i, (kind, before, after, others, change, rise) in enumerate(told):
         row = {"kind": kind, "finding": "Cardiomegaly", "observation": "Cardiomegaly", "patient": f"N{i}"}
         row |= {"drawn": "", "says without": before, "says with": after, "others changed": others}
-        row |= {"log-odds without": -2.0, "log-odds with": -2.0 + change, "eye without": -3.0, "eye with": -3.0 + eye}
+        row |= {
+            "log-odds without": -2.0,
+            "log-odds with": -2.0 + change,
+            "head without": -3.0,
+            "head with": -3.0 + rise,
+        }
         rows.append(row | {"report without": "clear .", "report with": "large heart ."})
     return pd.DataFrame(rows)
 
@@ -123,24 +128,24 @@ def test_the_table_counts_flips_and_what_else_changes():
     table = counterfactual_table(TOLD)
     assert list(table.index) == [("Cardiomegaly", "put in"), ("Cardiomegaly", "another exposure")]
     put, control = table.iloc[0], table.iloc[1]
-    assert (put.pairs, put.flipped, put.undone, put.quiet) == (5, 1, 0, 4)
+    assert (put.pairs, put.flipped, put.undone, put.unchanged) == (5, 1, 0, 4)
     assert put.sensitivity == 0.2 and put.specificity == 0.8
     assert put["sensitivity low"] == pytest.approx(0.0362, abs=1e-4)  # Wilson, 1 of 5
     assert put["sensitivity high"] == pytest.approx(0.6245, abs=1e-4)
     assert put["log-odds change"] == pytest.approx(1.2) and put.upwards == 0.6
-    assert (control.flipped, control.undone, control.quiet) == (0, 1, 1)
+    assert (control.flipped, control.undone, control.unchanged) == (0, 1, 1)
     assert "Cardiomegaly" in format_table(table)
 
 
 def test_a_lost_flip_is_lost_at_the_first_stage_that_misses_it():
     row = stages(TOLD).iloc[0]
     assert (row.pairs, row["without it"]) == (5, 7)
-    assert (row.eye, row.likelihood, row.report) == (0.8, 0.6, 0.2)
-    lost = [row[f"lost {where}"] for where in ("at the eye", "before the words", "in writing")]
+    assert (row["finding head"], row.likelihood, row.report) == (0.8, 0.6, 0.2)
+    lost = [row[f"lost in {where}"] for where in ("encoder", "mapper and LLM", "decoding")]
     assert lost == [1, 1, 2]
-    blind = TOLD.rows.assign(**{"eye with": np.nan, "eye without": np.nan})
+    blind = TOLD.rows.assign(**{"head with": np.nan, "head without": np.nan})
     row = stages(Counterfactuals((), blind)).iloc[0]
-    assert np.isnan(row.eye) and np.isnan(row["lost at the eye"]) and row["lost before the words"] == 2
+    assert np.isnan(row["finding head"]) and np.isnan(row["lost in encoder"]) and row["lost in mapper and LLM"] == 2
     assert "? / 2 / 2" in format_stages(stages(Counterfactuals((), blind)))
 
 
@@ -156,13 +161,13 @@ def test_a_run_is_kept_and_repeatable(tmp_path):
     result = run_pairs(model, pairs, batch_size=5, progress=False, max_new_tokens=5)
     again = run_pairs(model, pairs, batch_size=5, progress=False, max_new_tokens=5)
     pd.testing.assert_frame_equal(result.rows, again.rows)
-    shot = pairs[0].without
-    features = encode_shots(model, [shot], progress=False)
+    exposure = pairs[0].without
+    features = encode_exposures(model, [exposure], progress=False)
     (own_way,) = model.generate(features=features, max_new_tokens=5)  # with the preset's decoding
     assert result.rows["report without"][0] == own_way
     own = result.rows[result.rows.kind != CONTROL]
     assert len(own) == sum(pair.kind != CONTROL for pair in pairs)
-    assert result.rows["log-odds with"].notna().all() and result.rows["eye with"].isna().all()
+    assert result.rows["log-odds with"].notna().all() and result.rows["head with"].isna().all()
     controls = result.rows[result.rows.kind == CONTROL]
     assert "H1" not in set(controls[controls.finding == "Cardiomegaly"].patient)  # its label might flip of itself
     save(result, tmp_path / "out", "tiny")
@@ -195,7 +200,7 @@ def test_the_command_prints_tables_and_keeps_everything(tmp_path, monkeypatch, c
     )
     printed = capsys.readouterr().out
     assert "checkpoint tiny, 2 normal test patients" in printed and "simulated" in printed
-    assert "another exposure" in printed and "lost at: eye" in printed and "points at" in printed
+    assert "another exposure" in printed and "lost in: encoder" in printed and "points at" in printed
     table = pd.read_csv(out / "counterfactual.csv", index_col=["finding", "change"])
     assert table.loc[("Pleural Effusion", "put in"), "pairs"] == 2
     assert {"pairs.csv", "stages.csv", "pointing.csv", "pairs.png", "pointing.png"} <= {p.name for p in out.iterdir()}

@@ -17,11 +17,11 @@ from r2gen_lib.errors import DataError
 from r2gen_lib.evaluation.controls import score_systems
 from r2gen_lib.evaluation.evaluate import RunRecord, evaluate, left_out, save_run, write_reports
 from r2gen_lib.evaluation.score_table import format_scores
-from r2gen_lib.evaluation.scoring_protocol import AS_HERE, TOGETHER, cut_references, habits_table
+from r2gen_lib.evaluation.scoring_protocol import AS_HERE, TOGETHER, cut_references, protocol_table
 from r2gen_lib.findings.finding import Finding
 from r2gen_lib.inference.generate_reports import describe_blank, nearest_reports, pooled_features
 from r2gen_lib.metrics.nlg import METRICS, LanguageScorer, score_reports
-from r2gen_lib.model.oracle_encoder import with_perfect_eye
+from r2gen_lib.model.oracle_encoder import with_oracle
 from r2gen_lib.model.r2gengpt import R2GenGPT
 
 SENTENCE = "the heart is normal in size ."
@@ -46,7 +46,7 @@ def test_a_reader_who_does_not_look_is_marked(tmp_path, shared_meteor):
     text = format_scores(scores)
     assert "Bleu_4: constant report, shuffled pictures, blank picture" in text
     assert re.search(r"Bleu_1 +\d\.\d+ \[\d\.\d+, \d\.\d+\]\* +\d\.\d+ \[[^]]+\] ", text)
-    assert "left out: nearest neighbour: controls=quick" in text and "left out: perfect eye: needs a model" in text
+    assert "left out: nearest neighbour: controls=quick" in text and "left out: oracle: needs a model" in text
     assert "95% percentile bootstrap over 6 studies, 1,000 resamples" in text
     told = json.loads((tmp_path / "scores.json").read_text())["settings"]
     assert told["references cut to"] == 5 and told["decoding"] == {"min_new_tokens": 2}
@@ -80,20 +80,20 @@ def test_a_tiny_system_is_evaluated_with_all_controls(tmp_path, empty_cache, sha
     train, held_out = by_split(studies, "train"), by_split(studies, "val")
     scores = evaluate(model, held_out, [s.report for s in train], tmp_path, train_studies=train)
     systems = ["model", "constant report", "shuffled pictures", "blank picture", "nearest neighbour"]
-    assert scores.systems == systems and scores.omitted.keys() == {"perfect eye"}
+    assert scores.systems == systems and scores.omitted.keys() == {"oracle"}
     assert scores.scores.loc["nearest neighbour", "Bleu_4"] == pytest.approx(1)
     assert "nearest neighbour" in scores.not_above["Bleu_4"]
     assert scores.distinct["blank picture"] == 1 / len(held_out)
     assert describe_blank(model) == pd.read_csv(tmp_path / "reports.csv", keep_default_na=False)["blank picture"][0]
 
 
-def test_a_perfect_eye_stands_beside_the_model_as_its_ceiling(tmp_path, shared_meteor):
+def test_the_oracle_stands_beside_the_model_as_its_upper_bound(tmp_path, shared_meteor):
     """It is told what the pictures were drawn from; here both models are as untrained, and write the same."""
     told = [replace(study, findings=(Finding("Cardiomegaly"),)) for study in tiny_studies(6)]
-    eye = R2GenGPT.from_preset(with_perfect_eye(TINY), language=tiny_language(), device="cpu")
-    scores = evaluate(eye, told, [SENTENCE], tmp_path, perfect_eye=eye, controls="quick")
-    assert scores.systems[-1] == "perfect eye" and "perfect eye" not in scores.omitted
-    assert scores.scores.loc["perfect eye", "Bleu_1"] == scores.scores.loc["model", "Bleu_1"]
+    oracle = R2GenGPT.from_preset(with_oracle(TINY), language=tiny_language(), device="cpu")
+    scores = evaluate(oracle, told, [SENTENCE], tmp_path, oracle=oracle, controls="quick")
+    assert scores.systems[-1] == "oracle" and "oracle" not in scores.omitted
+    assert scores.scores.loc["oracle", "Bleu_1"] == scores.scores.loc["model", "Bleu_1"]
 
 
 def test_the_three_steps_stand_alone(tmp_path, shared_meteor):
@@ -101,7 +101,7 @@ def test_the_three_steps_stand_alone(tmp_path, shared_meteor):
     studies = tiny_studies(6)
     systems = write_reports(Blind(), studies, controls="quick")
     assert list(systems) == ["model", "shuffled pictures", "blank picture"]
-    assert left_out("quick").keys() == left_out("all").keys() == {"perfect eye", "nearest neighbour"}
+    assert left_out("quick").keys() == left_out("all").keys() == {"oracle", "nearest neighbour"}
     assert all(list(texts) == [study.id for study in studies] for texts in systems.values())
     references = {study.id: study.report for study in studies}
     words = {**systems["model"], studies[0].id: references[studies[0].id]}
@@ -126,11 +126,11 @@ def test_references_are_cut_to_the_language_models_tokens():
         cut_references(references, tokenizer, 0)
 
 
-def test_the_table_of_habits_says_how_far_each_moves_each_score(shared_meteor):
+def test_the_protocol_table_says_how_far_each_setting_moves_each_score(shared_meteor):
     references = {s.id: s.report for s in tiny_studies(6)}
     hypotheses = {i: text.rsplit(" . ", 1)[0] + " ." for i, text in references.items()}
     tokenizer = tiny_language().tokenizer
-    table = habits_table(references, hypotheses, tokenizer, tokens=4, forced=references)
+    table = protocol_table(references, hypotheses, tokenizer, tokens=4, forced=references)
     rows = [AS_HERE, "references cut to 4 tokens", "no tokenizer", "minimum length forced", TOGETHER]
     assert list(table.index) == rows and list(table["moved by"].columns) == list(METRICS)
     assert (table["moved by"].loc[AS_HERE] == 0).all()
@@ -139,7 +139,7 @@ def test_the_table_of_habits_says_how_far_each_moves_each_score(shared_meteor):
     moved = LanguageScorer().score(cut, hypotheses)["Bleu_1"] - table["score"].loc[AS_HERE, "Bleu_1"]
     assert table["moved by"].loc["references cut to 4 tokens", "Bleu_1"] == pytest.approx(moved)
     assert table["score"].loc["minimum length forced", "Bleu_4"] == pytest.approx(1)
-    assert "minimum length forced" not in habits_table(references, hypotheses, tokenizer).index
+    assert "minimum length forced" not in protocol_table(references, hypotheses, tokenizer).index
 
 
 def test_without_a_tokenizer_case_and_punctuation_count(shared_meteor):

@@ -93,7 +93,7 @@ def test_the_page_is_whole_and_fetches_nothing(run):
     assert f"{row['Bleu_4']:.3f}" in page.text and f"[{row['Bleu_4 low']:.3f}, {row['Bleu_4 high']:.3f}]" in page.text
     marked = [name for name in run["scores"].names if run["scores"].not_above[name]]
     assert marked and page.source.count('title="not above a control"') == len(marked)
-    assert "perfect eye" in page.text and "needs a model that was trained on finding labels" in page.text
+    assert "oracle" in page.text and "needs a model that was trained on finding labels" in page.text
     for told in ("ab12", "--data '<made up>'", "section findings", "torch", "transformers", "hardware", "num_beams"):
         assert told in page.text
     assert all(table["role"] == "region" and table["tabindex"] == "0"

@@ -11,7 +11,7 @@ from tiny_system import tiny_model
 from r2gen_lib import R2GenGPT
 from r2gen_lib.errors import DataError, R2GenError
 from r2gen_lib.evaluation.counterfactual.likelihood import log_odds
-from r2gen_lib.evaluation.counterfactual.pairs import NORMAL, Pair, Shot
+from r2gen_lib.evaluation.counterfactual.pairs import NORMAL, Exposure, Pair
 from r2gen_lib.evaluation.counterfactual.pointing import (
     body_of,
     format_pointing,
@@ -72,13 +72,13 @@ def test_a_map_points_at_what_the_model_looks_at(method):
         assert (down // 32, across // 32) == (5, 5)  # token 40 of 7 x 7
 
 
-def test_methods_are_named_and_the_eye_needs_its_head():
+def test_methods_are_named_and_head_needs_a_finding_head():
     model = tiny_model()
     assert method_names(model, HEART) == ("tokens", "picture")
-    with pytest.raises(R2GenError, match="tokens, picture, occlusion, eye"):
+    with pytest.raises(R2GenError, match="tokens, picture, occlusion, head"):
         saliency_maps(model, [], FLUID, "guess")
     with pytest.raises(R2GenError, match="laptop's encoder"):
-        saliency_maps(model, [np.zeros((40, 40), np.uint8)], FLUID, "eye")
+        saliency_maps(model, [np.zeros((40, 40), np.uint8)], FLUID, "head")
 
 
 def test_the_tiny_system_has_maps_and_is_left_as_it_was():
@@ -105,10 +105,10 @@ def test_log_odds_are_the_difference_of_the_sentences_nats():
 
 
 def put_in(case, finding: Finding, patients=("N0", "N1")) -> list[Pair]:
-    return [Pair(NORMAL, case, Shot(patient), Shot(patient, (finding,))) for patient in patients]
+    return [Pair(NORMAL, case, Exposure(patient), Exposure(patient, (finding,))) for patient in patients]
 
 
-def test_the_game_gives_rate_chance_and_habit(tmp_path):
+def test_the_game_gives_rate_chance_and_the_rate_without_it(tmp_path):
     pairs = put_in(FLUID, Finding("Pleural Effusion", "left", severity=0.8))
     drawn = pairs[0].with_.draw(truth=True)
     target, body = target_of(drawn, "Pleural Effusion"), body_of(drawn.picture)
@@ -119,7 +119,7 @@ def test_the_game_gives_rate_chance_and_habit(tmp_path):
     played = pointing_game(Looker(place), pairs, ("picture",), keep=1)
     row = pointing_table(played).loc[("Pleural Effusion", "picture")]
     assert (row.pairs, row.hits) == (2, 2) and row.rate == 1 and row["rate low"] == pytest.approx(0.342, abs=1e-3)
-    assert row["rate without it"] == 1  # it always looks there: the control tells habit from sight
+    assert row["rate without it"] == 1  # it points there without the finding too: the control shows it
     assert row.chance == pytest.approx(played.rows.chance.mean()) and "picture" in format_pointing(played)
     nowhere = pointing_game(Looker(0), pairs, ("picture",)).rows
     assert not nowhere.hit.any()
@@ -130,20 +130,20 @@ def test_the_game_gives_rate_chance_and_habit(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_laptop_model_sees_a_large_heart_and_its_eye_points_at_it():
+def test_the_laptop_model_sees_a_large_heart_and_its_finding_head_points_at_it():
     model = R2GenGPT.from_trained("laptop-shallow", device="cpu")
     pairs = put_in(HEART, Finding("Cardiomegaly", severity=1.0))
     result = run_pairs(model, pairs, progress=False, max_new_tokens=4)
     assert (result.rows["log-odds with"] > result.rows["log-odds without"]).all()
-    assert (result.rows["eye with"] > result.rows["eye without"]).all()
-    assert stages(result).loc["Cardiomegaly", "eye"] == 1
+    assert (result.rows["head with"] > result.rows["head without"]).all()
+    assert stages(result).loc["Cardiomegaly", "finding head"] == 1
     assert method_names(model, HEART) == tuple(name for name in METHODS if name != "occlusion")
     new = replace(HEART, finding="Fungus Ball")  # which its head has not learnt
     assert method_names(model, new) == ("tokens", "picture")
     with pytest.raises(R2GenError, match="Fungus Ball is not among the findings that the shipped head has learnt"):
-        saliency_maps(model, [np.zeros((224, 224), np.uint8)], new, "eye")
+        saliency_maps(model, [np.zeros((224, 224), np.uint8)], new, "head")
     played = pointing_game(model, pairs)
-    eye = played.rows[played.rows.method == "eye"]
-    assert eye.hit.all() and set(played.rows.method) == {"tokens", "picture", "eye"}
+    head = played.rows[played.rows.method == "head"]
+    assert head.hit.all() and set(played.rows.method) == {"tokens", "picture", "head"}
     maps = played.examples[0][1]
     assert all(one.shape == (224, 224) and np.isfinite(one).all() for one in maps.values())

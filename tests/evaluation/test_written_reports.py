@@ -67,11 +67,13 @@ def test_every_language_score_is_computed_again_too(tmp_path, capsys):
     test = by_split(load_studies("openi_sim"), "test")
     path = written(tmp_path, "id,report\n" + "".join(f"{study.id},The lungs are clear.\n" for study in test[:8]))
     scores = tmp_path / "scores.json"
-    scores.write_text(json.dumps({"settings": {"checkpoint": "mine"}, "omitted": {"blank picture": "not asked"}}))
+    omitted = {"blank picture": "not asked", "perfect eye": "none given"}  # the second under its former name
+    scores.write_text(json.dumps({"settings": {"checkpoint": "mine"}, "omitted": omitted}))
     assert cli.main(["score", str(path), "--partial", "--update", str(scores)]) == 0
     assert "8 studies of openi_sim, split test" in capsys.readouterr().out
     told = json.loads(scores.read_text())
-    assert told["settings"]["checkpoint"] == "mine" and told["omitted"] == {"blank picture": "not asked"}
+    assert told["settings"]["checkpoint"] == "mine"
+    assert told["omitted"] == {"blank picture": "not asked", "oracle": "none given"}
     assert {"Bleu_4", "METEOR", "ROUGE_L", "CIDEr"} <= set(told["systems"]["model"])
     assert told["systems"]["model"]["distinct reports"] == 1 / 8
 

@@ -9,7 +9,7 @@ from r2gen_lib.errors import DataError, R2GenError
 from r2gen_lib.model.alignment import IGNORE, VisualMapper, pool_tokens, prompt_ids, report_ids, splice
 
 
-def test_mapper_starts_as_loud_as_asked():
+def test_mapper_starts_with_the_norm_that_was_asked_for():
     tokens = VisualMapper(16, 64, start_gain=0.136)(torch.randn(2, 49, 16))
     assert tokens.shape == (2, 49, 64)
     assert tokens.std().item() == pytest.approx(0.136, rel=0.02)

@@ -58,7 +58,7 @@ def test_loss_and_gradient_are_those_of_the_whole_sequence(language, before):
     assert torch.allclose(quick, model.mapper.proj.weight.grad, rtol=1e-3, atol=1e-6)
 
 
-def test_visual_tokens_enter_as_loud_as_words(language):
+def test_visual_tokens_enter_with_the_norm_of_words(language):
     """Where the first block reads them: after whatever scale the model gives its embeddings."""
     model = in_front_of(language)
     heard = {}

@@ -102,11 +102,11 @@ def test_a_report_comes_out(laptop):
     assert len(report.ids) <= 6 and "<|" not in report.text
 
 
-def test_visual_tokens_start_as_loud_as_words(smollm):
+def test_visual_tokens_start_with_the_norm_of_words(smollm):
     model = R2GenGPT.from_preset("laptop", vision_weights=None, language=smollm, device="cpu")
     tokens = model.visual_tokens(torch.randn(1, 1, 3, 224, 224))
     assert tokens.std().item() == pytest.approx(smollm.model.get_input_embeddings().weight.std().item(), rel=0.05)
-    words = model.nearest_words(tokens[0], k=3)
+    words = model.nearest_tokens(tokens[0], k=3)
     assert all(len(nearest) == 3 and nearest[0].isalpha() for nearest in words)
 
 

@@ -123,11 +123,11 @@ def test_generation_leaves_the_mode_alone():
     assert model.training and not model.language.training
 
 
-def test_nearest_words_of_a_word_is_itself():
+def test_nearest_token_of_a_word_is_itself():
     model = tiny_model()
-    words = model.nearest_words(model.embed.weight[[24, 29]], k=2)
+    words = model.nearest_tokens(model.embed.weight[[24, 29]], k=2)
     assert [best for best, _ in words] == ["heart", "lungs"]
-    assert len(model.nearest_words(torch.randn(2, 3, 24), k=4)[1][2]) == 4
+    assert len(model.nearest_tokens(torch.randn(2, 3, 24), k=4)[1][2]) == 4
 
 
 def test_laptop_encoder_has_49_tokens():

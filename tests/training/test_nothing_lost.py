@@ -29,7 +29,7 @@ from r2gen_lib.training.run import Run
 from r2gen_lib.training.trainer import train
 
 pytestmark = pytest.mark.usefixtures("empty_cache")
-COLUMNS = ["step", "train_loss", "held_out_loss", "shuffled_loss", "rate"]
+COLUMNS = ["step", "train_loss", "val_loss", "val_loss_shuffled", "rate"]
 
 
 def fit(model, out_dir, preset=TINY, profile=PROFILE, **options):
@@ -88,9 +88,9 @@ def test_a_full_disk_leaves_the_last_good_state(where, tmp_path, monkeypatch):
             saves.append(run.step)
             return save(run) if where != "best" else look(run)
 
-    save, look = Run._save, Run._look_at_held_out
+    save, look = Run._save, Run._validate
     with monkeypatch.context() as patch:
-        patch.setattr(Run, "_save" if where != "best" else "_look_at_held_out", filled)
+        patch.setattr(Run, "_save" if where != "best" else "_validate", filled)
         with pytest.raises(CheckpointError, match=r"run.*No space left on device.*Free some space and call again"):
             fit(tiny_model(), out)
     assert saves[-1] == 8
@@ -192,7 +192,7 @@ def test_skipping_counts_and_leaves_the_weights(what, tmp_path, monkeypatch):
     result = fit(model, tmp_path, with_optim(non_finite="skip"))
     table = result.history.set_index("step")
     assert list(table.index[table["skipped"] == 1]) == [0, 5]
-    assert np.isfinite(result.best["held_out_loss"]) and table["held_out_loss"].notna().sum() == 4
+    assert np.isfinite(result.best["val_loss"]) and table["val_loss"].notna().sum() == 4
     assert all(torch.isfinite(p).all() for p in model.trainable_parameters().values())
 
 
@@ -202,13 +202,13 @@ def test_more_than_so_many_skipped_in_a_row_stop(tmp_path, monkeypatch):
         fit(tiny_model(), tmp_path, with_optim(non_finite="skip", max_skipped=2))
 
 
-def test_a_held_out_loss_that_is_no_number_is_never_the_best(tmp_path, monkeypatch):
+def test_a_validation_loss_that_is_no_number_is_never_the_best(tmp_path, monkeypatch):
     values = iter([3.0, 3.0, float("nan"), 1.0, 2.0, 2.0, 2.5, 2.5])
     monkeypatch.setattr(validation, "mean_loss", lambda *args, **kwargs: next(values))
     result = fit(tiny_model(), tmp_path, with_optim(non_finite="skip"))
     assert result.best["step"] == 8
     values = iter([float("nan")] * 2)
-    with pytest.raises(R2GenError, match="held-out loss is nan at step 0"):
+    with pytest.raises(R2GenError, match="validation loss is nan at step 0"):
         fit(tiny_model(), tmp_path / "other", with_optim(non_finite="stop"))
     assert not (tmp_path / "other" / "best").exists()
 
@@ -223,7 +223,7 @@ def test_unknown_choices(field, tmp_path):
 def test_ctrl_c_keeps_what_was_trained(moment, tmp_path, monkeypatch, capsys):
     """The step that runs is finished, its state saved, and the interrupt goes on to the notebook."""
     whole = fit(tiny_model("delta"), tmp_path / "whole").history
-    update, look = Run._update, Run._look_at_held_out
+    update, look = Run._update, Run._validate
 
     def interrupted(original, step):
         def call(run):
@@ -237,7 +237,7 @@ def test_ctrl_c_keeps_what_was_trained(moment, tmp_path, monkeypatch, capsys):
         if moment == "update":
             patch.setattr(Run, "_update", interrupted(update, 5))
         else:
-            patch.setattr(Run, "_look_at_held_out", interrupted(look, 4))
+            patch.setattr(Run, "_validate", interrupted(look, 4))
         with pytest.raises(KeyboardInterrupt):
             fit(tiny_model("delta"), tmp_path / "run")
     kept = 6 if moment == "update" else 4

@@ -23,10 +23,10 @@ from r2gen_lib.training.pretraining.encoder import (
     PretrainConfig,
     TokenClassifier,
     auroc_table,
-    new_eye,
+    new_classifier,
     predict,
     pretrain,
-    shipped_eye,
+    shipped_classifier,
     standardise,
     to_pixels,
 )
@@ -85,7 +85,7 @@ def test_training_can_go_on_from_weights_of_an_earlier_run(small, tmp_path):
 
 def test_standardised_tokens_say_the_same(small):
     torch.manual_seed(0)
-    model = new_eye().eval()
+    model = new_classifier().eval()
     with torch.no_grad():
         model.backbone.swin.norm.bias.normal_()
     pictures = blobs(8, 0).pictures
@@ -135,7 +135,7 @@ IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
 def test_pixels_are_what_the_preset_asks_for():
     vision = PRESETS["laptop"].vision
-    for model in (shipped_eye(), new_eye()):
+    for model in (shipped_classifier(), new_classifier()):
         assert (model.mean, model.std) == (vision.mean, vision.std)
     pictures = np.random.default_rng(0).integers(0, 256, (3, 224, 224), dtype=np.uint8)
     for norm in (IMAGENET, {"mean": vision.mean, "std": vision.std}):
@@ -212,14 +212,14 @@ def test_the_shipped_weights_are_small():
 
 
 @pytest.mark.parametrize("name", ["Pleural Effusion", "Cardiomegaly", "Pneumothorax", "Device"])
-def test_the_shipped_eye_tells_the_same_new_patient_with_and_without_a_finding(name):
+def test_the_shipped_encoder_tells_the_same_new_patient_with_and_without_a_finding(name):
     with_it, without = [], []
     for patient in range(6):
         side = "" if name in MIDLINE else ["left", "right"][patient % 2]
         finding = Finding(name, side, severity=0.8)
         with_it.append(simulate(f"test-eye-{patient}", (finding,), truth=False).picture)
         without.append(simulate(f"test-eye-{patient}", (), truth=False).picture)
-    model = shipped_eye()
+    model = shipped_classifier()
     index = FINDING_NAMES.index(name)
     seen = picture_logits(predict(model, np.stack(with_it))[1])[:, index]
     unseen = picture_logits(predict(model, np.stack(without))[1])[:, index]

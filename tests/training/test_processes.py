@@ -24,12 +24,12 @@ def test_two_processes_as_one(tmp_path):
     subprocess.run([sys.executable, SCRIPT, tmp_path / "one", "4"], check=True, timeout=500)
     one, two = (pd.read_csv(tmp_path / name / "history.csv") for name in ("one", "two"))
     assert one.shape == two.shape and one["train_loss"].notna().sum() == 12
-    for column in ("step", "train_loss", "held_out_loss", "shuffled_loss", "rate"):
+    for column in ("step", "train_loss", "val_loss", "val_loss_shuffled", "rate"):
         np.testing.assert_allclose(two[column], one[column], atol=1e-4, err_msg=column)
     held_out = [study.id for study in tiny_studies(25) if study.split == "val"]
     shares = [(tmp_path / f"two-scored-{rank}").read_text().split() for rank in (0, 1)]
     assert all(shares), "a process had nothing to score"
-    evaluations = one["held_out_loss"].notna().sum()
+    evaluations = one["val_loss"].notna().sum()
     assert Counter(shares[0] + shares[1]) == dict.fromkeys(held_out, evaluations)
 
 
@@ -53,5 +53,5 @@ def test_the_command_under_torchrun(tmp_path, options):
     subprocess.run([*alone, "--out", tmp_path / "one"], check=True, timeout=500, env=one_thread)
     one, two = (pd.read_csv(tmp_path / name / "history.csv") for name in ("one", "two"))
     assert one["train_loss"].notna().sum() == 2
-    for column in ("train_loss", "held_out_loss"):  # the same batches, so that bf16 rounds alike
+    for column in ("train_loss", "val_loss"):  # the same batches, so that bf16 rounds alike
         np.testing.assert_allclose(two[column], one[column], atol=1e-5, err_msg=column)

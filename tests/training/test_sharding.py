@@ -48,7 +48,7 @@ def test_two_halves_train_as_one_whole(tmp_path, language_folder):
     one, *others = (pd.read_csv(tmp_path / name / "history.csv") for name in ("one", "two", "checkpointing"))
     assert one["train_loss"].notna().sum() == 12 and one["cider"].notna().sum() == 4
     for other in others:
-        for column in ("step", "train_loss", "held_out_loss", "shuffled_loss", "rate", "bleu4", "cider"):
+        for column in ("step", "train_loss", "val_loss", "val_loss_shuffled", "rate", "bleu4", "cider"):
             np.testing.assert_allclose(other[column], one[column], atol=1e-4, err_msg=column)
 
     alone, *both = (

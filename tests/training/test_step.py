@@ -99,9 +99,9 @@ def test_patience_ends_a_run_and_it_stays_ended(tmp_path, monkeypatch):
 def test_best_by_scores():
     optim = replace(TINY.optim, select_by="bleu4+cider", patience=1)
     rows = [
-        {"step": 0, "held_out_loss": 3.0, "shuffled_loss": 3.0, "bleu4": 0.1, "cider": 0.2},
-        {"step": 4, "held_out_loss": 2.0, "shuffled_loss": 2.5, "bleu4": 0.2, "cider": 0.4},
-        {"step": 8, "held_out_loss": 1.0, "shuffled_loss": 2.5, "bleu4": 0.2, "cider": 0.3},
+        {"step": 0, "val_loss": 3.0, "val_loss_shuffled": 3.0, "bleu4": 0.1, "cider": 0.2},
+        {"step": 4, "val_loss": 2.0, "val_loss_shuffled": 2.5, "bleu4": 0.2, "cider": 0.4},
+        {"step": 8, "val_loss": 1.0, "val_loss_shuffled": 2.5, "bleu4": 0.2, "cider": 0.3},
     ]
     assert best_row(rows, optim) == rows[1] and out_of_patience(rows, optim)
     assert best_row(rows, replace(optim, select_by="val_loss"))["step"] == 8

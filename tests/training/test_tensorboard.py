@@ -32,7 +32,7 @@ def curves(out_dir) -> dict[str, pd.Series]:
 
 def assert_shows(out_dir, history):
     found = curves(out_dir)
-    assert set(found) == set(history.columns) - {"step"} >= {"train_loss", "rate", "held_out_loss", "shuffled_loss"}
+    assert set(found) == set(history.columns) - {"step"} >= {"train_loss", "rate", "val_loss", "val_loss_shuffled"}
     for name, curve in found.items():
         expected = history.set_index("step")[name].dropna()
         assert list(curve.index) == list(expected.index), name
@@ -66,7 +66,7 @@ def test_a_resumed_run_has_each_step_once(before, tmp_path, monkeypatch):
 
 
 def test_an_interrupted_run_has_each_step_once(tmp_path, monkeypatch):
-    """The state is saved in the middle of a row: the held-out loss is there, the training loss comes later."""
+    """The state is saved in the middle of a row: the validation loss is there, the training loss comes later."""
     update = Run._update
 
     def stopped(run):

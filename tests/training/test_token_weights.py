@@ -131,7 +131,7 @@ def test_a_run_weighs_what_it_trains_on_and_not_what_it_is_judged_by(tmp_path):
             tiny_model(), tiny_studies(), preset, PROFILE, tmp_path / str(weight), progress=False
         ).history
     first = {weight: history.iloc[0] for weight, history in histories.items()}
-    assert first[1.0]["held_out_loss"] == first[6.0]["held_out_loss"]
+    assert first[1.0]["val_loss"] == first[6.0]["val_loss"]
     assert first[1.0]["train_loss"] != pytest.approx(first[6.0]["train_loss"], abs=1e-4)
 
 

@@ -42,10 +42,10 @@ def test_learns_and_leaves_what_it_says(mode, tmp_path):
     assert model.llm_checksum() == llm
     table = result.history.set_index("step")
     assert list(table.index) == list(range(13))
-    assert list(table["held_out_loss"].dropna().index) == [0, 4, 8, 12]
-    assert table.loc[12, "held_out_loss"] < 0.95 * table.loc[0, "held_out_loss"]
+    assert list(table["val_loss"].dropna().index) == [0, 4, 8, 12]
+    assert table.loc[12, "val_loss"] < 0.95 * table.loc[0, "val_loss"]
     assert table["train_loss"].notna().sum() == 12
-    assert result.best["held_out_loss"] == table["held_out_loss"].min()
+    assert result.best["val_loss"] == table["val_loss"].min()
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
         "best",
         "history.csv",
@@ -63,7 +63,7 @@ def test_the_picture_comes_to_matter(tmp_path):
     """Bright pictures have another report: with the wrong picture the loss must be higher."""
     profile = replace(PROFILE, train_steps=50, eval_every=50, checkpoint_every=50)
     last = fit(tiny_model(), tmp_path, tiny_studies(48), profile).history.iloc[-1]
-    assert last["held_out_loss"] < 0.8 * last["shuffled_loss"]
+    assert last["val_loss"] < 0.8 * last["val_loss_shuffled"]
 
 
 def stop_after(step, monkeypatch):
@@ -88,7 +88,7 @@ def test_a_killed_run_goes_on_as_if_nothing_happened(mode, tmp_path, monkeypatch
             fit(tiny_model(mode), tmp_path / "run")
     model = tiny_model(mode)
     history = fit(model, tmp_path / "run").history
-    columns = ["step", "train_loss", "held_out_loss", "shuffled_loss", "rate"]
+    columns = ["step", "train_loss", "val_loss", "val_loss_shuffled", "rate"]
     pd.testing.assert_frame_equal(history[columns], whole[columns])
     for name, tensor in weights(whole_model).items():
         assert torch.equal(tensor, weights(model)[name]), name
@@ -163,8 +163,8 @@ def test_a_start_of_the_mapper_that_was_not_is_refused_and_not_recorded(tmp_path
     ):
         train(model, tiny_studies(), other, PROFILE, tmp_path / "run", progress=False)
     assert model.preset == TINY and not (tmp_path / "run").exists()
-    loud = tiny_model(mapper=other.mapper)
-    assert train(loud, tiny_studies(), other, PROFILE, tmp_path / "run", progress=False).checkpoint.is_dir()
+    other_start = tiny_model(mapper=other.mapper)
+    assert train(other_start, tiny_studies(), other, PROFILE, tmp_path / "run", progress=False).checkpoint.is_dir()
 
 
 @pytest.mark.parametrize("part, change", WHAT_THE_MODEL_READS, ids=str)

@@ -22,7 +22,7 @@ from r2gen_lib.errors import DataError
 NOT_CODED = frozenset({(), ("No Indexing",)})
 _HEADINGS = 6  # of the codes, shown on the page
 _KINDS = 3  # of fall-backs
-_FAULTS = ("missing", "unreadable", "blank", "faint", "noise", "odd_shape", "fallback")
+_PROBLEMS = ("missing", "unreadable", "blank", "faint", "noise", "odd_shape", "fallback")
 _ACROSS, _TWICE = "in more than one split", "more than once in a split"
 
 
@@ -184,7 +184,7 @@ def _repeated(studies: list[Study]) -> tuple[list[Study], list[Study]]:
 
 def _picture_checks(studies: list[Study], preset: Preset, survey: Survey) -> list[Check]:
     lacking = [s for s in studies if not set(preset.vision.views) <= {picture.view for picture in s.pictures}]
-    bad = {fault: [b for b in survey.bad if b.fault == fault] for fault in _FAULTS}
+    bad = {problem: [b for b in survey.bad if b.problem == problem] for problem in _PROBLEMS}
     groups = [[studies[i] for i in places] for places in survey.copies]
     across = [group for group in groups if len({study.split for study in group}) > 1]
     within = [group for group in groups if len({study.split for study in group}) == 1]

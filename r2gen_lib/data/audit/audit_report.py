@@ -84,7 +84,7 @@ class Health:
         notes: lines of the page about what was left out in reading, report length, codes, pictures, the use agreement.
         findings: every check that found something, whether skipped or not.
         skipped: names of the checks whose findings do not count.
-        bad_pictures: the pictures at fault, one entry a fault.
+        bad_pictures: the pictures with problems, an entry each.
     """
 
     title: str
@@ -136,7 +136,7 @@ class Health:
         return json.dumps(shown, indent=2)
 
     def write_bad_pictures(self, path: str | Path) -> None:
-        """List the pictures at fault in a CSV, a row a fault, however many they are."""
+        """List the pictures with problems in a CSV, a row for each problem, however many they are."""
         write_bad_pictures(self.bad_pictures, path)
 
 

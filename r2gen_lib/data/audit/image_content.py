@@ -35,7 +35,7 @@ _LINES = 512  # rows or columns, at most, whose neighbours are compared
 _SIDE, _ASPECT = 8, 10
 
 
-def fault_in(grey: np.ndarray) -> tuple[str, str] | None:
+def problem_in(grey: np.ndarray) -> tuple[str, str] | None:
     """What is wrong with a decoded picture, and in words; None: it may be a radiograph.
 
     ``"blank"``: one grey value throughout. ``"odd_shape"``: a side under 8 pixels, or ten times as long as the other.

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from r2gen_lib.data.audit.image_content import fault_in
+from r2gen_lib.data.audit.image_content import problem_in
 from r2gen_lib.data.images.decode import load_grey
 from r2gen_lib.data.study import Picture, Study
 from r2gen_lib.errors import DataError
@@ -26,15 +26,15 @@ THREADS = 2
 class BadPicture:
     """A picture that cannot be learnt from, or not as it stands.
 
-    ``fault`` is "missing", "unreadable", one of ``image_content.fault_in`` ("blank", "faint", "noise", "odd_shape"),
-    or "fallback": how it is shown is not said clearly in its file. ``detail`` says it in words.
+    ``problem`` is "missing", "unreadable", one of ``image_content.problem_in``'s ("blank", "faint", "noise",
+    "odd_shape"), or "fallback": how it is shown is not said clearly in its file. ``detail`` says it in words.
     """
 
     study: str
     split: str
     view: str
     path: str
-    fault: str
+    problem: str
     detail: str
 
     def __str__(self) -> str:
@@ -49,7 +49,7 @@ class Survey:
         files: pictures that come from files (or loaders of real pictures), the missing ones included.
         simulated: pictures that the simulator draws; they are not looked at.
         opened: whether the files were opened, or only seen to be there.
-        bad: the pictures at fault, in the order of the studies; one that has several faults is there several times.
+        bad: the pictures with problems, in the order of the studies; one with several problems is there several times.
         copies: the studies of each picture that occurs more than once, as their places in the list of studies.
     """
 
@@ -74,8 +74,8 @@ def survey_pictures(studies: Sequence[Study], open_files: bool = True, progress:
     real = [(i, picture) for i, picture in pictures if not picture.simulated]
     bad, places = [], {}
     for (i, picture), look in zip(real, _looks(real, open_files, progress), strict=True):
-        for fault, detail in look.faults:
-            bad.append(BadPicture(studies[i].id, studies[i].split, picture.view, _printable(picture), fault, detail))
+        for problem, detail in look.problems:
+            bad.append(BadPicture(studies[i].id, studies[i].split, picture.view, _printable(picture), problem, detail))
         if look.digest:
             places.setdefault(look.digest, []).append(i)
     copies = tuple(tuple(found) for found in places.values() if len(found) > 1)
@@ -83,7 +83,7 @@ def survey_pictures(studies: Sequence[Study], open_files: bool = True, progress:
 
 
 def write_bad_pictures(bad: Iterable[BadPicture], path: str | Path) -> None:
-    """The pictures at fault as a CSV with the columns study, split, view, path, fault, detail.
+    """The pictures with problems as a CSV with the columns study, split, view, path, problem, detail.
 
     Raises:
         DataError: the file cannot be written.
@@ -99,10 +99,10 @@ def write_bad_pictures(bad: Iterable[BadPicture], path: str | Path) -> None:
 
 @dataclass(frozen=True)
 class _Look:
-    """What one picture gave: the digest of its pixels, if it shows anything, and its faults with their details."""
+    """What one picture gave: the digest of its pixels, if it shows anything, and its problems with their details."""
 
     digest: str = ""
-    faults: tuple[tuple[str, str], ...] = ()
+    problems: tuple[tuple[str, str], ...] = ()
 
 
 def _printable(picture: Picture) -> str:
@@ -135,26 +135,26 @@ def _presence(picture: Picture) -> _Look:
     if picture.loader is not None:
         return _Look()
     if picture.path is None:
-        return _Look(faults=(("missing", "no file is named"),))
+        return _Look(problems=(("missing", "no file is named"),))
     if not os.path.isfile(picture.path):
-        return _Look(faults=(("missing", "a folder" if os.path.isdir(picture.path) else "no such file"),))
+        return _Look(problems=(("missing", "a folder" if os.path.isdir(picture.path) else "no such file"),))
     return _Look()
 
 
 def _look(picture: Picture) -> _Look:
     absent = _presence(picture)
-    if absent.faults:
+    if absent.problems:
         return absent
     notes: list[str] = []
     try:
         grey = load_grey(picture.path, notes) if picture.loader is None else picture.load()
     except Exception as error:  # a loader is anybody's; what it raises would stop training as well
         kind = "" if isinstance(error, DataError) else f"{type(error).__name__}: "
-        return _Look(faults=(("unreadable", " ".join(f"{kind}{error}".split())),))
+        return _Look(problems=(("unreadable", " ".join(f"{kind}{error}".split())),))
     if grey.dtype != np.uint8 or grey.ndim != 2:
-        return _Look(faults=(("unreadable", f"found {grey.dtype} {grey.shape}, expected uint8 (H, W)"),))
-    found = fault_in(grey)
-    faults = ([found] if found else []) + [("fallback", " ".join(note.split())) for note in dict.fromkeys(notes)]
+        return _Look(problems=(("unreadable", f"found {grey.dtype} {grey.shape}, expected uint8 (H, W)"),))
+    found = problem_in(grey)
+    problems = ([found] if found else []) + [("fallback", " ".join(note.split())) for note in dict.fromkeys(notes)]
     pixels = grey.tobytes() + str(grey.shape).encode()
     blank = found is not None and found[0] == "blank"  # copies of each other by chance
-    return _Look("" if blank else hashlib.blake2b(pixels, digest_size=16).hexdigest(), tuple(faults))
+    return _Look("" if blank else hashlib.blake2b(pixels, digest_size=16).hexdigest(), tuple(problems))

@@ -39,7 +39,7 @@ def read_table(
         signed: whether the values that go through it may be below zero. This decides what the descriptor's second
             value means (PS3.3, C.11.1.1 and C.11.2.1.1), not the VR it was written with.
         seen: the least and greatest of these values in the picture.
-        notes: gets a sentence for each fault.
+        notes: gets a sentence for each problem.
         prefix: what the two elements' keywords begin with.
     """
     described, listed = f"{prefix}Descriptor", f"{prefix}Data"

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from r2gen_lib.data.readers.error_list import Faults, quoted
+from r2gen_lib.data.readers.error_list import ErrorList, quoted
 from r2gen_lib.data.readers.mimic_tables import read_positions, table_in
 from r2gen_lib.data.readers.records import LOG, Record, Target, picture_folder, to_studies, view_in_order
 from r2gen_lib.data.readers.safe_paths import inside
@@ -71,10 +71,10 @@ def load_annotation(
     _tell_of_others(path, lists)
     views = _views(metadata, (path.parent, root, root.parent))
     root = _with_groups(root, lists)
-    faults, records = Faults(path), []
+    errors, records = ErrorList(path), []
     for split in SPLITS:
         for index, entry in enumerate(lists[split]):
-            with faults.collecting():
+            with errors.collecting():
                 records.append(_record(entry, split, f"{split}[{index}]", root, views, target))
     mimic = any(record.patient for record in records)
     if mimic and not views and all(len(record.pictures) == 1 for record in records):
@@ -85,7 +85,7 @@ def load_annotation(
         )
     return to_studies(
         records,
-        faults,
+        errors,
         target,
         source="mimic_cxr" if mimic else "iu_xray" if records and _IU_XRAY_ID.match(records[0].id) else path.stem,
         credentialed=mimic if credentialed is None else credentialed,

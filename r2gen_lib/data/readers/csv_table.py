@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from r2gen_lib.data.readers.error_list import Faults
+from r2gen_lib.data.readers.error_list import ErrorList
 from r2gen_lib.data.reports import NO_VALUES
 from r2gen_lib.errors import DataError
 
@@ -68,10 +68,10 @@ def read_table(
     records = _records(path, text, _delimiter(path, text, {_key(name) for name in names}))
     _, header = next(records, _NO_RECORD)
     columns = _columns(path, header, groups, list(names))
-    faults, rows = Faults(path), []
+    errors, rows = ErrorList(path), []
     for line, cells in records:
         if len(cells) < len(header) or any(cell.strip() for cell in cells[len(header) :]):
-            faults.add(
+            errors.add(
                 f"line {line}: found {len(cells)} cells, expected {len(header)} like the header. "
                 "A delimiter inside a text needs quotes around the text."
             )
@@ -79,7 +79,7 @@ def read_table(
         row = Row((name, _value(cells[index], name in verbatim)) for name, index in columns.items())
         row.line = line
         rows.append(row)
-    faults.check()
+    errors.check()
     if not rows:
         raise DataError(f"{path}: found a header and no rows, expected at least one row. Check that the file is whole.")
     return rows

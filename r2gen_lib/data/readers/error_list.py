@@ -18,7 +18,7 @@ _REPR.maxstring = 100
 quoted = _REPR.repr
 
 
-class Faults:
+class ErrorList:
     """Collects what is wrong with the entries of one file, so that a reader reports all of it at once.
 
     Only the first few messages are kept, however many there are.
@@ -49,7 +49,7 @@ class Faults:
         """See that nothing was collected.
 
         Raises:
-            DataError: the only fault, or the first five and how many there are.
+            DataError: the only bad entry, or the first five and how many there are.
         """
         if self.count == 1:
             raise DataError(f"{self.path}, {self._first[0]}")

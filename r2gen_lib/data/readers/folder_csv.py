@@ -22,7 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from r2gen_lib.data.readers.csv_table import Row, header_of, read_table
-from r2gen_lib.data.readers.error_list import Faults, quoted
+from r2gen_lib.data.readers.error_list import ErrorList, quoted
 from r2gen_lib.data.readers.records import LOG, Record, Target, picture_folder, to_studies, view_in_order
 from r2gen_lib.data.readers.safe_paths import inside
 from r2gen_lib.data.study import SPLITS, Picture, Study
@@ -70,15 +70,15 @@ def load_folder_csv(
             f"{path}: found the columns picture and frontal or lateral, expected one kind. Remove the other."
         )
     root = picture_folder(pictures, path.parent)
-    faults, groups = Faults(path), {}
+    errors, groups = ErrorList(path), {}
     for row in rows:
-        with faults.collecting():
+        with errors.collecting():
             groups.setdefault(_study_id(row), []).append(row)
     records = []
     for study_id, group in groups.items():
-        with faults.collecting():
+        with errors.collecting():
             records.append(_record(study_id, group, root, target))
-    studies = to_studies(records, faults, target, source=path.stem, credentialed=credentialed)
+    studies = to_studies(records, errors, target, source=path.stem, credentialed=credentialed)
     if "split" not in rows[0]:
         counts = Counter(study.split for study in studies)
         places = ", ".join(f"{split} {counts[split]}" for split in SPLITS)

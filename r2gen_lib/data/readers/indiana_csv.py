@@ -13,7 +13,7 @@ from pathlib import Path
 
 from r2gen_lib import assets
 from r2gen_lib.data.readers.csv_table import Row, header_of, read_table
-from r2gen_lib.data.readers.error_list import Faults, quoted
+from r2gen_lib.data.readers.error_list import ErrorList, quoted
 from r2gen_lib.data.readers.openi import read_split_table
 from r2gen_lib.data.readers.records import LOG, Record, Target, picture_folder, to_studies
 from r2gen_lib.data.readers.safe_paths import inside
@@ -64,9 +64,9 @@ def load_indiana_csv(
     others = ("comparison", "indication")
     rows = read_table(reports, ("uid", "MeSH", "findings", "impression"), optional=others, verbatim=("comparison",))
     views = _pictures(root, picture_folder(pictures, root, _PICTURES), splits)
-    faults, found, unnamed = Faults(reports), {}, 0
+    errors, found, unnamed = ErrorList(reports), {}, 0
     for row in rows:
-        with faults.collecting():
+        with errors.collecting():
             study_id = _study_id(row["uid"], f"line {row.line}")
             if study_id not in splits:
                 unnamed += 1
@@ -77,8 +77,8 @@ def load_indiana_csv(
                 )
             found[study_id] = _record(row, study_id, splits[study_id], views.get(study_id, ()))
     lacking = [study_id for study_id in splits if study_id not in found]
-    _tell(faults, unnamed, lacking, target)
-    return to_studies([found[key] for key in splits if key in found], faults, target, source="indiana_csv")
+    _tell(errors, unnamed, lacking, target)
+    return to_studies([found[key] for key in splits if key in found], errors, target, source="indiana_csv")
 
 
 def indiana_table(root: Path, name: str) -> Path:
@@ -94,14 +94,14 @@ def _splits(table: str | Path | None) -> dict[str, str]:
     """Study id -> split."""
     path = Path(table) if table is not None else assets.repository_data("openi_split.csv")
     splits: dict[str, str] = {}
-    faults = Faults(path)
+    errors = ErrorList(path)
     for name, split in read_split_table(path).items():
-        with faults.collecting():
+        with errors.collecting():
             study_id = _study_id(name, f"study {name!r}")
             if study_id in splits:
                 raise DataError(f"study {name!r}: {study_id} is there already. Keep one of the lines.")
             splits[study_id] = split
-    faults.check()
+    errors.check()
     return splits
 
 
@@ -123,26 +123,26 @@ def _record(row: Row, study_id: str, split: str, pictures: tuple[Picture, ...]) 
 def _pictures(root: Path, folder: Path, wanted: Collection[str]) -> dict[str, tuple[Picture, ...]]:
     """Study id -> its pictures, frontal ones first, each view in the order of the file."""
     projections = indiana_table(root, PROJECTIONS)
-    faults, found = Faults(projections), {}
+    errors, found = ErrorList(projections), {}
     for row in read_table(projections, ("uid", "filename", "projection")):
         where = f"line {row.line}"
-        with faults.collecting():
+        with errors.collecting():
             study_id = _study_id(row["uid"], where)
             view = VIEW_WORDS.get(row["projection"].lower())
             if view is None:
                 raise DataError(f"{where}: the projection is {quoted(row['projection'])}, expected Frontal or Lateral.")
             if study_id in wanted:
                 found.setdefault(study_id, []).append(Picture(view, inside(folder, row["filename"], where)))
-    faults.check()
+    errors.check()
     return {key: tuple(sorted(views, key=lambda picture: picture.view != "frontal")) for key, views in found.items()}
 
 
-def _tell(faults: Faults, unnamed: int, lacking: list[str], target: Target) -> None:
+def _tell(errors: ErrorList, unnamed: int, lacking: list[str], target: Target) -> None:
     if unnamed:
         LOG.warning("%s: %d reports left out: the split table does not name them.", REPORTS, unnamed)
     if lacking:
         words = f"{len(lacking):,} studies of the split table have no report here, such as {', '.join(lacking[:5])}"
         if target.missing == "error":
-            faults.add(f"{words}. Download the file again, pass your own split_table, or missing='skip'.")
+            errors.add(f"{words}. Download the file again, pass your own split_table, or missing='skip'.")
         else:
             LOG.warning("%s: %s.", REPORTS, words)

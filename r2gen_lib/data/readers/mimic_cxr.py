@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from r2gen_lib.data.readers.error_list import Faults
+from r2gen_lib.data.readers.error_list import ErrorList
 from r2gen_lib.data.readers.mimic_sections import mimic_sections
 from r2gen_lib.data.readers.mimic_tables import TableStudy, find_table, read_tables
 from r2gen_lib.data.readers.records import LOG, Record, Target, to_studies
@@ -74,14 +74,14 @@ def load_mimic_cxr(
     target.check(root, Record("of MIMIC-CXR", "train", mimic_sections(""), (), ""))
     positions = _checked_views(views)
     split_table = find_table(root, "split")
-    faults = Faults(split_table)
-    entries = read_tables(split_table, find_table(root, "metadata"), faults)
-    faults.check()
+    errors = ErrorList(split_table)
+    entries = read_tables(split_table, find_table(root, "metadata"), errors)
+    errors.check()
     shelf = _Shelf.find(root, pictures, reports)
     entries = shelf.present(entries)
     shelf.suffix = _suffix(shelf.pictures, entries)
-    records = _read_reports(entries, shelf, positions, target, limit, faults)
-    return to_studies(records, faults, target, source="mimic_cxr", credentialed=True)
+    records = _read_reports(entries, shelf, positions, target, limit, errors)
+    return to_studies(records, errors, target, source="mimic_cxr", credentialed=True)
 
 
 def _checked_views(views: Sequence[str]) -> list[str]:
@@ -156,9 +156,9 @@ def _suffix(folder: Path, entries: list[TableStudy]) -> str:
 
 
 def _read_reports(
-    entries: list[TableStudy], shelf: _Shelf, positions: list[str], target: Target, limit: int | None, faults: Faults
+    entries: list[TableStudy], shelf: _Shelf, positions: list[str], target: Target, limit: int | None, errors: ErrorList
 ) -> list[Record]:
-    """The studies with their sections; those without a report file are left out and counted, or are faults."""
+    """The studies with their sections; those without a report file are left out and counted, or are errors."""
     records, lacking, taken = [], 0, Counter()
     for entry in tqdm(entries, desc="MIMIC-CXR reports", unit="report", disable=len(entries) < 5000 or None):
         if limit is not None and taken[entry.split] >= limit:
@@ -169,10 +169,10 @@ def _read_reports(
         except FileNotFoundError:
             lacking += 1
             if target.missing == "error":
-                faults.add(f"line {entry.line}: no report {path}. Download it, or leave it out with missing='skip'.")
+                errors.add(f"line {entry.line}: no report {path}. Download it, or leave it out with missing='skip'.")
             continue
         except (OSError, UnicodeDecodeError) as error:
-            faults.add(f"line {entry.line}: {path} cannot be read ({error}). Download the report again.")
+            errors.add(f"line {entry.line}: {path} cannot be read ({error}). Download the report again.")
             continue
         pictures = _pictures(entry, shelf, positions)
         where, sections = f"study s{entry.study}", mimic_sections(text)

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from r2gen_lib.data.readers.csv_table import read_table
-from r2gen_lib.data.readers.error_list import Faults
+from r2gen_lib.data.readers.error_list import ErrorList
 from r2gen_lib.data.readers.records import LOG
 from r2gen_lib.errors import DataError
 
@@ -82,8 +82,8 @@ def read_positions(metadata_table: Path) -> dict[str, str]:
     }
 
 
-def read_tables(split_table: Path, metadata_table: Path, faults: Faults) -> list[TableStudy]:
-    """The studies, in the order of the split table. What is wrong with its rows goes to ``faults``; pictures that only
+def read_tables(split_table: Path, metadata_table: Path, errors: ErrorList) -> list[TableStudy]:
+    """The studies, in the order of the split table. What is wrong with its rows goes to ``errors``; pictures that only
     the metadata name are left out and counted in the log.
 
     Raises:
@@ -95,26 +95,26 @@ def read_tables(split_table: Path, metadata_table: Path, faults: Faults) -> list
         study, patient, dicom = row["study_id"], row["subject_id"], row["dicom_id"]
         split = SPLIT_NAMES.get(row["split"].lower())
         if not (_NUMBER.fullmatch(study) and _NUMBER.fullmatch(patient) and _DICOM_ID.fullmatch(dicom) and split):
-            faults.add(
+            errors.add(
                 f"line {row.line}: found study_id {study!r}, subject_id {patient!r}, dicom_id {dicom!r}, split "
                 f"{row['split']!r}; expected two numbers, letters, digits and '-', and train, validate or test."
             )
             continue
         entry = entries.setdefault(study, TableStudy(study, patient, split, row.line))
         if (entry.patient, entry.split) != (patient, split):
-            faults.add(
+            errors.add(
                 f"line {row.line}: study {study} is in {split}, of subject {patient}; line {entry.line} has it in "
                 f"{entry.split}, of subject {entry.patient}. A study has one split and one subject: correct the table."
             )
         elif dicom not in position:
-            faults.add(
+            errors.add(
                 f"line {row.line}: picture {dicom} is not in {metadata_table.name}, so its view is not known. "
                 "Take both tables from the same release."
             )
         else:
             entry.dicoms.append((position[dicom], dicom))
     named = {dicom for entry in entries.values() for _, dicom in entry.dicoms}
-    if len(named) < len(position) and not faults.count:
+    if len(named) < len(position) and not errors.count:
         LOG.warning(
             "%s: %d of %d pictures left out: %s does not name them.",
             *(metadata_table.name, len(position) - len(named), len(position), split_table.name),

@@ -18,7 +18,7 @@ from defusedxml.ElementTree import fromstring
 
 from r2gen_lib import assets
 from r2gen_lib.data.readers.csv_table import Row, read_table
-from r2gen_lib.data.readers.error_list import Faults
+from r2gen_lib.data.readers.error_list import ErrorList
 from r2gen_lib.data.readers.records import Record, Target, to_studies
 from r2gen_lib.data.reports import openi_sections
 from r2gen_lib.data.study import SPLITS, Study
@@ -76,7 +76,7 @@ def load_openi_reports(
     archive = assets.asset("openi_reports")
     found = read_openi_archive(archive, splits)
     records = [Record(key, split, found[key][0], (), f"study {key}", found[key][1]) for key, split in splits.items()]
-    return to_studies(records, Faults(archive), target, source="openi")
+    return to_studies(records, ErrorList(archive), target, source="openi")
 
 
 def read_split_table(path: Path) -> dict[str, str]:

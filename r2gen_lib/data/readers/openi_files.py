@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from r2gen_lib import assets
-from r2gen_lib.data.readers.error_list import Faults
+from r2gen_lib.data.readers.error_list import ErrorList
 from r2gen_lib.data.readers.openi import OpeniRecord, archive_xml, check_size, parse_record, read_split_table
 from r2gen_lib.data.readers.openi_views import header_view, known_views, name_views, picture_key
 from r2gen_lib.data.readers.records import LOG, Record, Target, to_studies
@@ -58,9 +58,9 @@ def load_openi_files(
     root = Path(root)
     target = Target(section, clean, missing)
     splits = read_split_table(Path(split_table or assets.repository_data("openi_split.csv")))
-    faults = Faults(root)
-    found = read_openi_folder(root, faults)
-    faults.check()
+    errors = ErrorList(root)
+    found = read_openi_folder(root, errors)
+    errors.check()
     wanted = {study_id: split for study_id, split in splits.items() if study_id in found}
     if not wanted:
         raise DataError(
@@ -74,7 +74,7 @@ def load_openi_files(
         LOG.warning("%s: %d reports left out: the split table does not name them.", root, len(found) - len(wanted))
     shelf = _Shelf.of(pictures, root if root.is_dir() else root.parent)
     records = [_record(found[study_id], split, shelf) for study_id, split in wanted.items()]
-    return to_studies(records, faults, target, source="openi")
+    return to_studies(records, errors, target, source="openi")
 
 
 def holds_openi_reports(root: Path) -> bool:
@@ -99,8 +99,8 @@ def holds_openi_reports(root: Path) -> bool:
     return False
 
 
-def read_openi_folder(root: Path, faults: Faults) -> dict[str, OpeniRecord]:
-    """Study id -> record, from every XML file of a folder or an archive; what is wrong with a file goes to ``faults``.
+def read_openi_folder(root: Path, errors: ErrorList) -> dict[str, OpeniRecord]:
+    """Study id -> record, from every XML file of a folder or an archive; what is wrong with a file goes to ``errors``.
 
     Raises:
         DataError: there is no XML file, or the archive cannot be read.
@@ -111,13 +111,13 @@ def read_openi_folder(root: Path, faults: Faults) -> dict[str, OpeniRecord]:
         try:
             record = parse_record(read())
         except (DataError, OSError) as error:
-            faults.add(f"{name}: {error}")
+            errors.add(f"{name}: {error}")
             continue
         if record.id in records:
-            faults.add(f"{name}: holds study {record.id}, as {places[record.id]} does. Keep one of the files.")
+            errors.add(f"{name}: holds study {record.id}, as {places[record.id]} does. Keep one of the files.")
         records[record.id], places[record.id] = record, name
     if not records:
-        faults.check()
+        errors.check()
         raise DataError(f"{root}: found no XML file, expected Open-i's reports. {_DOWNLOAD}")
     return records
 

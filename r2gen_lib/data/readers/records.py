@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from r2gen_lib.data.cleaning import get_cleaning
-from r2gen_lib.data.readers.error_list import Faults, quoted
+from r2gen_lib.data.readers.error_list import ErrorList, quoted
 from r2gen_lib.data.reports import choose_section, says_nothing, section_names
 from r2gen_lib.data.study import Picture, Study
 from r2gen_lib.errors import DataError
@@ -72,35 +72,35 @@ class Target:
 
 
 def to_studies(
-    records: Sequence[Record], faults: Faults, target: Target, *, source: str, credentialed: bool = False
+    records: Sequence[Record], errors: ErrorList, target: Target, *, source: str, credentialed: bool = False
 ) -> list[Study]:
     """The studies, in the order of the records.
 
     Raises:
-        DataError: what ``faults`` holds already; an id that appears twice; a study without the target text, unless the
+        DataError: what ``errors`` holds already; an id that appears twice; a study without the target text, unless the
             target says to skip them; a section that the file does not have; no study is left.
     """
     if records:
-        target.check(faults.path, records[0])
+        target.check(errors.path, records[0])
     first: dict[str, Record] = {}
     studies = []
     for record in records:
         twin = first.setdefault(record.id, record)
         report = target.text(record)
         if twin is not record:
-            faults.add(_twice(record, twin))
+            errors.add(_twice(record, twin))
         elif report:
             parts = (record.id, record.split, report, record.sections, record.mesh, record.pictures)
             studies.append(Study(*parts, source=source, patient=record.patient, credentialed=credentialed))
         elif target.missing == "error":
             raw = target.raw(record)
             lost = f"nothing is left of its {target.section} text after cleaning; clean more gently"
-            faults.add(
+            errors.add(
                 f"{record.where}: {lost if raw else _empty(record, target.section)}. A report needs words to learn "
                 "from: choose another section, or leave such studies out with missing='skip'."
             )
-    faults.check()
-    _tell(faults.path, len(records), len(studies), target.section)
+    errors.check()
+    _tell(errors.path, len(records), len(studies), target.section)
     return studies
 
 

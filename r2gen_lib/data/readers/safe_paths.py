@@ -33,16 +33,18 @@ def inside(root: str | Path, relative: str, where: str) -> Path:
     """
     text = relative.replace("\\", "/") if isinstance(relative, str) else ""
     parts = PurePosixPath(text.strip()).parts
-    fault = _fault(relative, text, parts) or (_link_out(root, parts) and "is a link, or lies below one, that leaves it")
-    if fault:
+    problem = _problem(relative, text, parts) or (
+        _link_out(root, parts) and "is a link, or lies below one, that leaves it"
+    )
+    if problem:
         raise DataError(
-            f"{where}: the path {quoted(relative)} {fault}; expected a path below {root}, such as 'study1/0.png'. "
+            f"{where}: the path {quoted(relative)} {problem}; expected a path below {root}, such as 'study1/0.png'. "
             "Correct the path, or put the picture there and pass that folder as the picture folder."
         )
     return Path(root, *parts)
 
 
-def _fault(relative: object, text: str, parts: tuple[str, ...]) -> str:
+def _problem(relative: object, text: str, parts: tuple[str, ...]) -> str:
     if not isinstance(relative, str):
         return f"is of type {type(relative).__name__}, not a text"
     if not parts:

@@ -101,7 +101,7 @@ def pair_gallery(result: Counterfactuals, pairs: Sequence[Pair], title: str = ""
 
 
 def _reports(result: Counterfactuals) -> dict:
-    """Shot -> its report."""
+    """Exposure -> its report."""
     first = result.rows.drop_duplicates(["kind", "finding", "patient"]).set_index(["kind", "finding", "patient"])
     reports = {}
     for pair in result.pairs:

@@ -22,18 +22,18 @@ _EXPOSURE = ("rotation_deg", "breath_mm", "centre_mm", "zoom", "photons", "scatt
 
 
 @dataclass(frozen=True)
-class Shot:
-    """A radiograph to be drawn: ``exposure`` 0 is the study's own pose, breath and exposure, 1, 2, ... are others."""
+class Exposure:
+    """A radiograph to be drawn: ``retake`` 0 has the study's own pose, breath and exposure, 1, 2, ... have others."""
 
     patient: str
     findings: tuple[Finding, ...] = ()
-    exposure: int = 0
+    retake: int = 0
 
     def draw(self, truth: bool = False) -> Simulated:
-        """Its frontal view; with ``truth`` its findings' masks too. The same shot is always the same picture."""
+        """Its frontal view; with ``truth`` its findings' masks too. The same exposure is always the same picture."""
         patient = Patient(self.patient, self.findings)
-        if self.exposure:
-            patient.acquisition = other_exposure(patient.acquisition, self.patient, self.exposure)
+        if self.retake:
+            patient.acquisition = other_exposure(patient.acquisition, self.patient, self.retake)
         return patient.radiograph(truth=truth)
 
 
@@ -50,13 +50,13 @@ class Pair:
     Attributes:
         kind: one of the four above.
         case: the finding; None for a control.
-        without, with_: the two shots; for a control the study's own picture and another exposure.
+        without, with_: the two exposures; for a control the study's own picture and another exposure.
     """
 
     kind: str
     case: Case | None
-    without: Shot
-    with_: Shot
+    without: Exposure
+    with_: Exposure
 
     @property
     def finding(self) -> str:
@@ -105,7 +105,7 @@ def make_pairs(
         pairs += [_put_in(BESIDE, case, study, severity, seed) for study in others[:beside]]
         pairs += list(_taken_out(case, shuffled))[:own]
     bases = dict.fromkeys((pair.without.patient, pair.without.findings) for pair in pairs if pair.kind != OWN)
-    return pairs + [Pair(CONTROL, None, Shot(*base), Shot(*base, exposure=seed + 1)) for base in bases]
+    return pairs + [Pair(CONTROL, None, Exposure(*base), Exposure(*base, retake=seed + 1)) for base in bases]
 
 
 def _put_in(kind: str, case: Case, study: Study, severity: float, seed: int) -> Pair:
@@ -113,7 +113,7 @@ def _put_in(kind: str, case: Case, study: Study, severity: float, seed: int) -> 
     side = "" if case.finding in MIDLINE else "left" if left else "right"
     findings = tuple(study.findings)
     added = Finding(case.finding, side, severity=severity)
-    return Pair(kind, case, Shot(study.id, findings), Shot(study.id, (*findings, added)))
+    return Pair(kind, case, Exposure(study.id, findings), Exposure(study.id, (*findings, added)))
 
 
 def _taken_out(case: Case, studies: Sequence[Study]) -> Iterator[Pair]:
@@ -121,4 +121,4 @@ def _taken_out(case: Case, studies: Sequence[Study]) -> Iterator[Pair]:
     for study in studies:
         stays = tuple(finding for finding in study.findings if finding.name != case.finding)
         if len(stays) < len(study.findings) and not any(covers(finding, case) for finding in stays):
-            yield Pair(OWN, case, Shot(study.id, stays), Shot(study.id, tuple(study.findings)))
+            yield Pair(OWN, case, Exposure(study.id, stays), Exposure(study.id, tuple(study.findings)))

@@ -1,7 +1,7 @@
 """The pointing game (Zhang et al., arXiv 1608.00507): does a map's highest point lie where the finding was drawn?
 
 Beside the hit rate stand two controls. *Chance*: the share of the body that counts as a hit. *Without it*: the map of
-the same chest without the finding, judged by the same place; what points there too does so out of habit.
+the same chest without the finding, judged by the same place: a map that points there too does not show the finding.
 """
 
 from __future__ import annotations

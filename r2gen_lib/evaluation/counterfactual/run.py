@@ -20,13 +20,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from r2gen_lib.evaluation.counterfactual.likelihood import log_odds
-from r2gen_lib.evaluation.counterfactual.pairs import CONTROL, Pair, Shot
+from r2gen_lib.evaluation.counterfactual.pairs import CONTROL, Exposure, Pair
 from r2gen_lib.findings.chexpert import Case, covers
 from r2gen_lib.findings.finding import FINDING_NAMES
 from r2gen_lib.findings.report_labeler import State, label_reports
 from r2gen_lib.findings.report_phrases import OBSERVATIONS
 from r2gen_lib.inference.feature_cache import picture_pixels
-from r2gen_lib.model.finding_head import eye_logits
+from r2gen_lib.model.finding_head import finding_logits
 from r2gen_lib.model.generation import WRITE_AT_ONCE
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ class Counterfactuals:
         pairs: as they were given.
         rows: a row a pair and finding; a control has a row for each finding that is not in it. Columns: kind,
             finding, observation, patient, drawn, says without, says with (is the observation present?), others changed
-            (names of observations, ``;`` between them), log-odds without, log-odds with (nats), eye without, eye with
-            (logits; NaN where the encoder has no head of its own), report without, report with.
+            (names of observations, ``;`` between them), log-odds without, log-odds with (nats), head without, head with
+            (logits of the finding head; NaN for an encoder without one), report without, report with.
     """
 
     pairs: tuple[Pair, ...]
@@ -61,12 +61,12 @@ def run_pairs(
         progress: show a progress bar.
         decoding: overrides fields of the preset's DecodingConfig, such as ``num_beams=1`` for greedy search.
     """
-    shots = list(dict.fromkeys(shot for pair in pairs for shot in (pair.without, pair.with_)))
-    place = {shot: i for i, shot in enumerate(shots)}
-    features = encode_shots(model, shots, batch_size, progress)
+    exposures = list(dict.fromkeys(exposure for pair in pairs for exposure in (pair.without, pair.with_)))
+    place = {exposure: i for i, exposure in enumerate(exposures)}
+    features = encode_exposures(model, exposures, batch_size, progress)
     reports = _reports(model, features, progress, decoding)
-    says = label_reports(reports) >= State.UNCERTAIN  # (shots, 14)
-    eye = eye_logits(model, features)
+    says = label_reports(reports) >= State.UNCERTAIN  # (exposures, 14)
+    seen = finding_logits(model, features)
     cases = list(dict.fromkeys(pair.case for pair in pairs if pair.case))
     odds = {case.finding: _odds(model, features, _asked(pairs, case, place), case, batch_size) for case in cases}
     rows = []
@@ -86,8 +86,8 @@ def run_pairs(
                 "others changed": "; ".join(name for name in changed if name not in case.may_change),
                 "log-odds without": odds[case.finding][i],
                 "log-odds with": odds[case.finding][j],
-                "eye without": eye[i, column],
-                "eye with": eye[j, column],
+                "head without": seen[i, column],
+                "head with": seen[j, column],
                 "report without": reports[i],
                 "report with": reports[j],
             })  # fmt: skip
@@ -100,15 +100,15 @@ def _unseen(control: Pair, cases: Sequence[Case]) -> list[Case]:
 
 
 @torch.no_grad()
-def encode_shots(
-    model: R2GenGPT, shots: Sequence[Shot], batch_size: int = 16, progress: bool = True
+def encode_exposures(
+    model: R2GenGPT, exposures: Sequence[Exposure], batch_size: int = 16, progress: bool = True
 ) -> Float[Tensor, "B N D_v"]:
-    """Draw each shot and encode it; pictures are not kept."""
+    """Draw each exposure and encode it; pictures are not kept."""
     parts = []
-    with tqdm(total=len(shots), unit="picture", desc="simulating and encoding", disable=not progress) as bar:
-        for start in range(0, len(shots), batch_size):
-            chunk = shots[start : start + batch_size]
-            parts.append(model.encode(picture_pixels(model, [shot.draw().picture for shot in chunk])).float())
+    with tqdm(total=len(exposures), unit="picture", desc="simulating and encoding", disable=not progress) as bar:
+        for start in range(0, len(exposures), batch_size):
+            chunk = exposures[start : start + batch_size]
+            parts.append(model.encode(picture_pixels(model, [exposure.draw().picture for exposure in chunk])).float())
             bar.update(len(chunk))
     return torch.cat(parts)
 
@@ -122,15 +122,15 @@ def _reports(model: R2GenGPT, features: Tensor, progress: bool, decoding: dict) 
     return reports
 
 
-def _asked(pairs: Sequence[Pair], case: Case, place: dict[Shot, int]) -> list[int]:
-    """Places of the shots for which a finding's sentences are needed: those of its pairs and of the controls."""
+def _asked(pairs: Sequence[Pair], case: Case, place: dict[Exposure, int]) -> list[int]:
+    """Places of the exposures for which a finding's sentences are needed: those of its pairs and of the controls."""
     wanted = [pair for pair in pairs if pair.case == case or pair.kind == CONTROL]
-    return sorted({place[shot] for pair in wanted for shot in (pair.without, pair.with_)})
+    return sorted({place[exposure] for pair in wanted for exposure in (pair.without, pair.with_)})
 
 
 @torch.no_grad()
 def _odds(model: R2GenGPT, features: Tensor, asked: list[int], case: Case, batch_size: int) -> np.ndarray:
-    """(shots,): log-odds of the finding's sentence, NaN where not asked."""
+    """(exposures,): log-odds of the finding's sentence, NaN where not asked."""
     odds = np.full(len(features), np.nan)
     for start in range(0, len(asked), batch_size):
         chunk = asked[start : start + batch_size]

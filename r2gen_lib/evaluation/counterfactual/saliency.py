@@ -22,15 +22,15 @@ from r2gen_lib.evaluation.counterfactual.likelihood import log_odds
 from r2gen_lib.findings.chexpert import Case
 from r2gen_lib.findings.finding import FINDING_NAMES, LEARNT_NAMES
 from r2gen_lib.inference.feature_cache import picture_pixels
-from r2gen_lib.model.finding_head import eye_head
+from r2gen_lib.model.finding_head import finding_head_of
 
 if TYPE_CHECKING:
     from r2gen_lib.model.r2gengpt import R2GenGPT
 
 #: tokens: gradient x input at the encoder's outputs, summed over channels. picture: absolute gradient at the pixels,
-#: smoothed. occlusion: how far the log-odds fall when a square is grey. eye: the encoder's own head, which no word
-#: takes part in.
-METHODS = ("tokens", "picture", "occlusion", "eye")
+#: smoothed. occlusion: how far the log-odds fall when a square is grey. head: the encoder's finding head; the
+#: language model takes no part in it.
+METHODS = ("tokens", "picture", "occlusion", "head")
 SMOOTH = 8 / 224  # of the picture's side: standard deviation of the smoothing of pixel gradients
 WINDOW, STRIDE = 2 / 7, 1 / 7  # of the picture's side: the grey square and its steps
 
@@ -48,11 +48,11 @@ def saliency_maps(
         batch_size: pictures at once; for "occlusion", squares tried at once.
 
     Raises:
-        R2GenError: unknown method, or "eye" where the encoder has no head of its own, or its head has not learnt it.
+        R2GenError: unknown method, or "head" where the encoder has no finding head, or one that has not learnt it.
     """
     if method not in METHODS:
         raise R2GenError(f"saliency method {method!r}: expected one of {', '.join(METHODS)}.")
-    explain = {"tokens": _tokens, "picture": _picture, "occlusion": partial(_occlusion, batch_size), "eye": _eye}
+    explain = {"tokens": _tokens, "picture": _picture, "occlusion": partial(_occlusion, batch_size), "head": _head}
     was_training = model.training
     model.eval()
     try:
@@ -63,10 +63,10 @@ def saliency_maps(
 
 
 def method_names(model: R2GenGPT, case: Case) -> tuple[str, ...]:
-    """The quick methods that ``model`` has for a finding: all but "occlusion"; "eye" with the laptop's encoder alone,
+    """The quick methods that ``model`` has for a finding: all but "occlusion"; "head" with the laptop's encoder alone,
     and for what its head has learnt."""
-    learnt = case.finding in LEARNT_NAMES and eye_head(model) is not None
-    return ("tokens", "picture") + (("eye",) if learnt else ())
+    learnt = case.finding in LEARNT_NAMES and finding_head_of(model) is not None
+    return ("tokens", "picture") + (("head",) if learnt else ())
 
 
 def _speaks_for(model: R2GenGPT, case: Case, features: Tensor) -> Tensor:
@@ -108,16 +108,16 @@ def _occlusion(batch_size: int, model: R2GenGPT, pixels: Tensor, case: Case) -> 
 
 
 @torch.no_grad()
-def _eye(model: R2GenGPT, pixels: Tensor, case: Case) -> np.ndarray:
-    head = eye_head(model)
+def _head(model: R2GenGPT, pixels: Tensor, case: Case) -> np.ndarray:
+    head = finding_head_of(model)
     if head is None:
         raise R2GenError(
-            f"saliency method 'eye': preset {model.preset.name} has no head for findings on its encoder, expected the "
+            f"saliency method 'head': preset {model.preset.name} has no finding head on its encoder, expected the "
             "laptop's encoder. Use 'tokens' or 'picture'."
         )
     if case.finding not in LEARNT_NAMES:
         raise R2GenError(
-            f"saliency method 'eye': {case.finding} is not among the findings that the shipped head has learnt. Use "
+            f"saliency method 'head': {case.finding} is not among the findings that the shipped head has learnt. Use "
             "'tokens' or 'picture'."
         )
     logits = head(model.encode(pixels).float().cpu())[..., FINDING_NAMES.index(case.finding)]  # (B, N)

@@ -16,8 +16,8 @@ from r2gen_lib.files import atomic_write
 
 #: Rows of the table, and the kinds of pairs that they count.
 CHANGES = {"put in": (NORMAL, BESIDE), "taken out": (OWN,), "another exposure": (CONTROL,)}
-#: Share of the pictures without the finding that a threshold of ``stages`` leaves below it.
-QUIET = 0.95
+#: Specificity of the thresholds of ``stages``: the share of the pictures without the finding that stays below them.
+SPECIFICITY = 0.95
 
 
 def share(hits: int, count: int, confidence: float = 0.95) -> tuple[float, float, float]:
@@ -32,7 +32,7 @@ def counterfactual_table(result: Counterfactuals) -> pd.DataFrame:
     """A row a finding and change (``CHANGES``).
 
     Columns: observation; pairs; flipped (from not present to present), sensitivity with low and high; undone (the
-    other way round); quiet (no other observation changed), specificity with low and high; log-odds change (mean, in
+    other way round); unchanged (no other observation changed), specificity with low and high; log-odds change (mean, in
     nats) with low and high (95% by Student's t), and upwards (share of pairs). For "another exposure" the column
     sensitivity is the rate of flips with no finding changed.
     """
@@ -47,12 +47,12 @@ def counterfactual_table(result: Counterfactuals) -> pd.DataFrame:
 
 def _row(some: pd.DataFrame) -> dict:
     before, after = some["says without"], some["says with"]
-    flipped, quiet = int((~before & after).sum()), int((some["others changed"] == "").sum())
+    flipped, unchanged = int((~before & after).sum()), int((some["others changed"] == "").sum())
     change = (some["log-odds with"] - some["log-odds without"]).to_numpy()
     row = {"observation": some.observation.iloc[0], "pairs": len(some), "flipped": flipped}
     row |= dict(zip(("sensitivity", "sensitivity low", "sensitivity high"), share(flipped, len(some)), strict=True))
-    row |= {"undone": int((before & ~after).sum()), "quiet": quiet}
-    row |= dict(zip(("specificity", "specificity low", "specificity high"), share(quiet, len(some)), strict=True))
+    row |= {"undone": int((before & ~after).sum()), "unchanged": unchanged}
+    row |= dict(zip(("specificity", "specificity low", "specificity high"), share(unchanged, len(some)), strict=True))
     low, high = mean_interval(change)
     row |= {"log-odds change": change.mean(), "log-odds change low": low, "log-odds change high": high}
     return row | {"upwards": float((change > 0).mean())}
@@ -71,13 +71,13 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float]:
 def stages(result: Counterfactuals) -> pd.DataFrame:
     """Where a flip is lost, over the pairs in which a finding was put in: a row a finding.
 
-    Three stages see the same picture with the finding: the *eye* (the encoder's own head), the *likelihood* of the
-    finding's sentence, and the *report*. The first two have seen it where they are above a threshold that ``QUIET`` of
-    the pictures without the finding stay below (base chests and their other exposures); the report, where it flipped.
+    Three stages see the same picture with the finding: the encoder's *finding head*, the *likelihood* of the finding's
+    sentence, and the *report*. The first two have seen it where they are above a threshold whose specificity is
+    ``SPECIFICITY`` (on base chests and their other exposures); the report, where it flipped.
 
-    Columns: pairs; without it (pictures the thresholds are from); eye, likelihood and report, each a share with low and
-    high; and how many pairs were lost at the eye, lost before the words (the eye saw it, the sentence is no likelier
-    than without), lost in writing (the sentence is likelier, the report does not say it).
+    Columns: pairs; without it (pictures the thresholds are from); finding head, likelihood and report, each a share
+    with low and high; and how many pairs were lost in encoder, lost in mapper and LLM (the head saw it, the sentence is
+    no likelier than without), lost in decoding (the sentence is likelier, the report does not say it).
     """
     rows = []
     for finding in dict.fromkeys(result.rows.finding):
@@ -93,19 +93,19 @@ def _stage_row(put: pd.DataFrame, own: pd.DataFrame) -> dict:
     base = put.drop_duplicates(["patient", "kind"])
     row: dict = {"pairs": len(put), "without it": len(base) + len(control)}
     seen = {}
-    for stage, name in (("eye", "eye"), ("likelihood", "log-odds")):
+    for stage, name in (("finding head", "head"), ("likelihood", "log-odds")):
         plain = np.concatenate([base[f"{name} without"], control[f"{name} with"]])
         known = not np.isnan(plain).any()
-        seen[stage] = put[f"{name} with"].to_numpy() > np.quantile(plain, QUIET) if known else None
+        seen[stage] = put[f"{name} with"].to_numpy() > np.quantile(plain, SPECIFICITY) if known else None
     seen["report"] = (put["says with"] & ~put["says without"]).to_numpy()
     for stage, flags in seen.items():
         values = share(int(flags.sum()), len(put)) if flags is not None else (float("nan"),) * 3
         row |= dict(zip((stage, f"{stage} low", f"{stage} high"), values, strict=True))
     missed = ~seen["report"]
-    eye = seen["eye"] if seen["eye"] is not None else np.ones(len(put), bool)
-    row["lost at the eye"] = int((missed & ~eye).sum()) if seen["eye"] is not None else float("nan")
-    row["lost before the words"] = int((missed & eye & ~seen["likelihood"]).sum())
-    row["lost in writing"] = int((missed & eye & seen["likelihood"]).sum())
+    head = seen["finding head"] if seen["finding head"] is not None else np.ones(len(put), bool)
+    row["lost in encoder"] = int((missed & ~head).sum()) if seen["finding head"] is not None else float("nan")
+    row["lost in mapper and LLM"] = int((missed & head & ~seen["likelihood"]).sum())
+    row["lost in decoding"] = int((missed & head & seen["likelihood"]).sum())
     return row
 
 
@@ -122,15 +122,15 @@ def format_table(table: pd.DataFrame) -> str:
 
 def format_stages(table: pd.DataFrame) -> str:
     """The table of ``stages`` for a terminal."""
-    heads = "".join(f"{stage:22s}" for stage in ("eye", "likelihood", "report"))
-    lines = [f"{'put in':20s}{'pairs':>6s}  {heads}lost at"]
+    heads = "".join(f"{stage:22s}" for stage in ("finding head", "likelihood", "report"))
+    lines = [f"{'put in':20s}{'pairs':>6s}  {heads}lost in"]
     for finding, row in table.iterrows():
-        cells = "".join(f"{_cell(row, stage):22s}" for stage in ("eye", "likelihood", "report"))
-        lost = [row[f"lost {where}"] for where in ("at the eye", "before the words", "in writing")]
+        cells = "".join(f"{_cell(row, stage):22s}" for stage in ("finding head", "likelihood", "report"))
+        lost = [row[f"lost in {where}"] for where in ("encoder", "mapper and LLM", "decoding")]
         counts = " / ".join("?" if np.isnan(n) else str(int(n)) for n in lost)
         lines.append(f"{finding:20s}{int(row.pairs):6d}  {cells}{counts}")
-    lines.append(f"eye, likelihood: above {QUIET:.0%} of the pictures without it. report: the label flips.")
-    lines.append("lost at: eye / before the words / in writing.")
+    lines.append(f"finding head, likelihood: above {SPECIFICITY:.0%} of pictures without it. report: the label flips.")
+    lines.append("lost in: encoder / mapper and LLM / decoding.")
     return "\n".join(lines)
 
 

@@ -118,15 +118,15 @@ def put_imagenet_stem(swin: nn.Module) -> None:
     load_strictly(cnn, {name: named[name] for name in cnn.state_dict()}, str(path))
 
 
-def new_eye() -> TokenClassifier:
+def new_classifier() -> TokenClassifier:
     """The laptop preset's encoder before any radiograph: ImageNet's weights in its stem, random ones behind it."""
     backbone, vision = SwinBackbone(), PRESETS[PRESET].vision
     put_imagenet_stem(backbone.swin)
     return TokenClassifier(backbone, backbone.swin.num_features, vision.mean, vision.std)
 
 
-def shipped_eye() -> TokenClassifier:
-    """The encoder and token head in ``data/weights``: what the laptop preset's pictures are read with.
+def shipped_classifier() -> TokenClassifier:
+    """The encoder and finding head in ``data/weights``, of the laptop preset.
 
     Raises:
         AssetError: the files are missing.
@@ -241,7 +241,7 @@ def standardise(model: TokenClassifier, pictures: np.ndarray) -> None:
     """Give every channel of the tokens mean 0 and deviation 1 over ``pictures``, in place; the logits stay as they are.
 
     The encoder's last LayerNorm takes the change and the head its inverse. What all chests share is then not the
-    loudest part of a token, and a mapper in front of the language model learns sooner from what differs.
+    largest part of a token, and a mapper in front of the language model learns sooner from what differs.
     """
     tokens = predict(model, pictures)[0].float().to(model.device)
     mean, deviation = tokens.mean((0, 1)), tokens.std((0, 1))
@@ -293,7 +293,7 @@ def pretrain(
     torch.manual_seed(config.seed)
     data = token_pictures(config.pictures, config.seed, "train")
     held_out = token_pictures(config.held_out, config.seed, "held-out")
-    model = new_eye()
+    model = new_classifier()
     if config.start_from is not None:
         load_strictly(model.backbone.swin, read_tensors(Path(config.start_from)), config.start_from)
     history = fit(model.to(device or default_device()), data, config, out / "state.safetensors")

@@ -2,35 +2,35 @@ from __future__ import annotations
 
 import pytest
 
-from r2gen_lib.data.readers.error_list import Faults, quoted
+from r2gen_lib.data.readers.error_list import ErrorList, quoted
 from r2gen_lib.errors import DataError
 
 
 def test_no_fault_is_no_error():
-    assert Faults("table.csv").check() is None
+    assert ErrorList("table.csv").check() is None
 
 
 def test_one_fault_is_told_as_it_is():
-    faults = Faults("table.csv")
-    faults.add("line 7: its id is empty.")
+    errors = ErrorList("table.csv")
+    errors.add("line 7: its id is empty.")
     with pytest.raises(DataError, match=r"^table.csv, line 7: its id is empty\.$"):
-        faults.check()
+        errors.check()
 
 
 def test_thousands_of_faults_are_five_and_a_count():
-    faults = Faults("table.csv")
+    errors = ErrorList("table.csv")
     for line in range(2, 12_002):
-        with faults.collecting():
+        with errors.collecting():
             raise DataError(f"line {line}: no picture.")
     with pytest.raises(DataError) as error:
-        faults.check()
+        errors.check()
     message = str(error.value)
     assert message.startswith("table.csv: 12,000 entries are wrong:\n  line 2: no picture.\n")
     assert message.endswith("line 6: no picture.\n  and 11,995 more") and message.count("\n") == 6
 
 
 def test_other_errors_are_not_swallowed():
-    with pytest.raises(ZeroDivisionError), Faults("table.csv").collecting():
+    with pytest.raises(ZeroDivisionError), ErrorList("table.csv").collecting():
         raise ZeroDivisionError
 
 
