@@ -31,6 +31,13 @@ if "PYTEST_XDIST_WORKER_COUNT" in os.environ:  # workers share the cores; kernel
 matplotlib.use("Agg")  # not MPLBACKEND: the notebooks' kernels must still draw inline
 
 
+# A test process that was started in the background or with nohup, or by pytest-xdist, ignores these; and so would every
+# process that a test starts.
+for name, usual in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
+    if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) == signal.SIG_IGN:
+        signal.signal(getattr(signal, name), usual)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.r2gen_run_dir = tempfile.mkdtemp(prefix="r2gen-test-")
     os.environ["R2GEN_RUN_DIR"] = config.r2gen_run_dir
@@ -66,14 +73,6 @@ def shared_meteor(scorer, monkeypatch) -> None:
         scorer._meteor = nlg.start_meteor()
     monkeypatch.setattr(nlg, "start_meteor", lambda: scorer._meteor)
     monkeypatch.setattr(nlg.LanguageScorer, "close", lambda self: None)
-
-
-@pytest.fixture
-def hang_up_ends() -> Iterator[None]:
-    """SIGHUP ends a process, as it does unless the tests themselves were started with ``nohup``."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    yield
-    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture

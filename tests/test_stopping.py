@@ -13,10 +13,7 @@ import pytest
 from r2gen_lib import assets, cli
 from r2gen_lib.stopping import Stopped, as_ctrl_c, uninterrupted
 
-pytestmark = [
-    pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals"),
-    pytest.mark.usefixtures("hang_up_ends"),
-]
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 
 
 def send(name: str) -> None:

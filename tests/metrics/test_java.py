@@ -51,6 +51,7 @@ def test_no_java_anywhere_is_one_error_that_says_what_to_install(no_java):
 
 
 def test_no_java_leaves_nothing_behind(no_java):
+    gc.collect()  # what other tests left
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for action in (lambda: tokenize(["text"]), start_meteor):
