@@ -98,7 +98,7 @@ def test_repository_data_as_an_installed_wheel(tmp_path):
     package = tmp_path / "r2gen_lib"
     source = Path(assets.__file__).parent
     package.mkdir()
-    for name in ("__init__.py", "assets.py", "errors.py", "files.py"):
+    for name in ("__init__.py", "assets.py", "errors.py", "files.py", "quick_imports.py"):
         shutil.copy(source / name, package)
     (package / "_data").mkdir()
     (package / "_data" / "openi_split.csv").write_text("study,split\n")
