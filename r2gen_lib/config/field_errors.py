@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from r2gen_lib.errors import R2GenError
+from r2gen_lib.errors import R2GenError, short
 
 #: A field of format 1 (``serialization``) -> where it stands now.
 MOVED: Mapping[str, str] = {
@@ -66,15 +66,10 @@ def _one(error: Mapping[str, Any], kind: type, part: str) -> str:
         case "value_error":
             return f"{path or 'preset'}: {error['ctx']['error']}"
         case _:
-            return f"{path}: found {_short(error['input'])}, expected {_expected(error['msg'])}"
+            return f"{path}: found {short(error['input'], 100)}, expected {_expected(error['msg'])}"
 
 
 def _expected(message: str) -> str:
     """pydantic's "Input should be greater than 0" -> "a number greater than 0"."""
     words = message.removeprefix("Input should be ").removeprefix("String should have ")
     return re.sub(r"^(greater|less)", r"a number \1", words)
-
-
-def _short(value: Any, limit: int = 100) -> str:
-    text = repr(value)
-    return text if len(text) <= limit else text[:limit] + "..."

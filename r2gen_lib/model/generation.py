@@ -31,7 +31,8 @@ from r2gen_lib.model.sharding import is_sharded
 
 #: Studies to give ``generate_reports`` at once, where they are many: more make it no faster.
 WRITE_AT_ONCE = 64
-ENCODED_AT_ONCE = WRITTEN_BY_TRANSFORMERS = 8
+WRITTEN_BY_TRANSFORMERS = 8  # studies at once
+ENCODED_AT_ONCE = 8  # studies
 _CACHE_BYTES, _CACHE_BYTES_OF_A_GPU = 2**30, 2**33  # for keys and values
 _SAMPLING = ("temperature", "top_k", "top_p", "seed")
 
@@ -77,7 +78,7 @@ def generate_reports(
     for start in range(0, spliced.inputs_embeds.shape[0], at_once):
         some = spliced.rows(slice(start, start + at_once))
         if searched:
-            reports += _searched(language, tokenizer, some, decoding, ends, known)
+            reports += _searched(*_search_parts(language, tokenizer, some, decoding, ends, known))
         else:  # sharded: every process goes on until the last one's reports have ended
             arguments = _arguments(tokenizer, some, decoding, ends)
             reports += language.generate(**arguments, synced_gpus=is_sharded(language)).tolist()
@@ -116,7 +117,7 @@ def stream_report(
         )
     check_length(language, spliced.inputs_embeds.shape[1] + decoding.max_new_tokens)
     if why_not(language) is None:
-        pieces = _searched_pieces(language, tokenizer, spliced, decoding, ends, known)
+        pieces = _searched_pieces(tokenizer, *_search_parts(language, tokenizer, spliced, decoding, ends, known))
     else:
         pieces = _generated_pieces(language, tokenizer, spliced, decoding, ends)
     begun = False
@@ -129,15 +130,14 @@ def stream_report(
 
 
 def _searched_pieces(
-    language: nn.Module,
     tokenizer: PreTrainedTokenizerBase,
-    spliced: Splice,
+    decoder: LlamaDecoder,
+    rules: ScoreRules,
     decoding: DecodingConfig,
     ends: Sequence[int],
-    known: int,
 ) -> Iterator[str]:
     streamer = _Pieces(tokenizer, skip_special_tokens=True)
-    for _, tokens in greedy_search(*_search_parts(language, tokenizer, spliced, decoding, ends, known)):
+    for _, tokens in greedy_search(decoder, rules, decoding, ends):
         streamer.put(torch.tensor(tokens))
         yield from streamer.taken()
     streamer.end()
@@ -200,18 +200,12 @@ class _When(StoppingCriteria):
 
 
 def _searched(
-    language: nn.Module,
-    tokenizer: PreTrainedTokenizerBase,
-    spliced: Splice,
-    decoding: DecodingConfig,
-    ends: Sequence[int],
-    known: int,
+    decoder: LlamaDecoder, rules: ScoreRules, decoding: DecodingConfig, ends: Sequence[int]
 ) -> list[list[int]]:
-    parts = _search_parts(language, tokenizer, spliced, decoding, ends, known)
     if decoding.num_beams > 1:
-        return beam_search(*parts)
-    reports: list[list[int]] = [[] for _ in range(spliced.inputs_embeds.shape[0])]
-    for studies, tokens in greedy_search(*parts):
+        return beam_search(decoder, rules, decoding, ends)
+    reports: list[list[int]] = [[] for _ in range(decoder.studies)]
+    for studies, tokens in greedy_search(decoder, rules, decoding, ends):
         for study, token in zip(studies, tokens, strict=True):
             reports[study].append(token)
     return reports
@@ -225,7 +219,7 @@ def _search_parts(
     ends: Sequence[int],
     known: int,
 ) -> tuple[LlamaDecoder, ScoreRules, DecodingConfig, Sequence[int]]:
-    """The arguments of ``greedy_search`` and ``beam_search``."""
+    """What ``greedy_search`` and ``beam_search`` are given."""
     decoder = LlamaDecoder(language, spliced.inputs_embeds, decoding.num_beams, decoding.max_new_tokens, known)
     start = tokenizer.bos_token_id
     rules = ScoreRules(decoding, None if start in ends else start, list(ends))

@@ -22,7 +22,7 @@ from transformers import LlamaForCausalLM
 from r2gen_lib.model.packed_linear import Product, can_pack, packed, plain
 
 _PREFILL = 16  # studies whose prompts are read at once
-_USUAL_ROWS = 24
+_USUAL_ROWS = 24  # that products are packed for
 _ATTEND = 16  # studies whose keys are attended to at once: their keys stay in a core's cache
 _CONSTANT_ROPE = {"default", "linear", "llama3", "yarn"}  # rotary tables that do not depend on the length read so far
 
@@ -105,6 +105,24 @@ def why_not(language: nn.Module) -> str | None:
     return None
 
 
+@dataclass(frozen=True)
+class _Columns:
+    """``n`` new columns of keys and values: whose they are, where they stand, and what they attend to.
+
+    Attributes:
+        rows: the studies.
+        first: the first new column.
+        cosine, sine: of each one's place in the text, (n, size); (1, size) where all are at the same place.
+        mask: (s, 1, n x group, C), 0 where a column is attended to, else minus infinity; None: all are.
+    """
+
+    rows: slice
+    first: int
+    cosine: Float[Tensor, "m size"]
+    sine: Float[Tensor, "m size"]
+    mask: Float[Tensor, "s 1 G C"] | None
+
+
 class LlamaDecoder:
     """The state of ``S`` reports in writing, each with ``B`` beams.
 
@@ -127,6 +145,7 @@ class LlamaDecoder:
         self.body, self.products = language.model, frozen_llama(language)
         config, weight = language.config, language.get_input_embeddings().weight
         self.heads, self.kv_heads = config.num_attention_heads, config.num_key_value_heads
+        self.group = self.heads // self.kv_heads  # query heads that share keys
         self.size, self.scaling = self.body.layers[0].self_attn.head_dim, self.body.layers[0].self_attn.scaling
         self.beams, self.studies, self.prompt_length = beams, prompt.shape[0], prompt.shape[1]
         shape = (self.studies, self.kv_heads, self.prompt_length + beams * steps, self.size)
@@ -168,9 +187,7 @@ class LlamaDecoder:
     def _read_places(self, rows: slice, first: int, stop: int) -> Float[Tensor, "s n D"]:
         """Hidden states of the prompts' places ``first`` to ``stop``; each sees itself and those before it."""
         seen = torch.ones(stop - first, stop, dtype=torch.bool, device=self._prompt.device).tril(first)
-        return self._read(
-            self._prompt[rows, first:stop], rows, self.cosine[first:stop], self.sine[first:stop], first, seen[None]
-        )
+        return self._read(self._prompt[rows, first:stop], self._columns(rows, first, slice(first, stop), seen[None]))
 
     def step(self, tokens: Int[Tensor, "S B"], parents: Int[Tensor, "S B"] | None = None) -> Float[Tensor, "R D"]:
         """The last hidden states, normalised, after one more token a beam: ``R`` is S x B.
@@ -190,70 +207,51 @@ class LlamaDecoder:
         place = slice(self.prompt_length + self.written, self.prompt_length + self.written + 1)
         self.written += 1
         seen = self.seen[rows, :, : first + self.beams] if self.beams > 1 else None
-        hidden = self._read(self.body.embed_tokens(tokens), rows, self.cosine[place], self.sine[place], first, seen)
+        hidden = self._read(self.body.embed_tokens(tokens), self._columns(rows, first, place, seen))
         return self.body.norm(hidden).flatten(0, 1)
 
     def logits(self, hidden: Float[Tensor, "R D"]) -> Float[Tensor, "R vocabulary"]:
         """What ``step`` and ``read_prompt`` give, as scores of the next token."""
         return self.products.head(hidden)
 
-    def _read(
-        self,
-        hidden: Float[Tensor, "s n D"],
-        rows: slice,
-        cosine: Float[Tensor, "m size"],
-        sine: Float[Tensor, "m size"],
-        first: int,
-        seen: Bool[Tensor, "s n C"] | None,
-    ) -> Float[Tensor, "s n D"]:
-        """Through all layers: ``n`` new columns from ``first`` on, of the studies ``rows``.
-
-        Args:
-            cosine, sine: of each column's place in the text; one row where all are at the same place.
-            seen: the columns that each new one attends to; None: all.
-        """
+    def _columns(self, rows: slice, first: int, places: slice, seen: Bool[Tensor, "s n C"] | None) -> _Columns:
+        """New columns from ``first`` on at these places of the text; ``seen``: what each attends to, None: all."""
         mask = None
         if seen is not None:
-            mask = torch.zeros(seen.shape, dtype=hidden.dtype, device=seen.device).masked_fill_(~seen, float("-inf"))
-            mask = mask.repeat_interleave(self.heads // self.kv_heads, dim=1)[:, None]  # (s, 1, n x group, C)
+            mask = torch.zeros(seen.shape, dtype=self.keys[0].dtype, device=seen.device)
+            mask = mask.masked_fill_(~seen, float("-inf")).repeat_interleave(self.group, dim=1)[:, None]
+        return _Columns(rows, first, self.cosine[places], self.sine[places], mask)
+
+    def _read(self, hidden: Float[Tensor, "s n D"], new: _Columns) -> Float[Tensor, "s n D"]:
+        """Hidden states of the new columns, through all layers."""
         for number, layer in enumerate(self.body.layers):
             products = self.products.layers[number]
             mixed = products.query_key_value(layer.input_layernorm(hidden))  # (s, n, all heads x size)
-            mixed = mixed.unflatten(-1, (-1, self.size))
-            hidden = hidden + products.output(self._attend(number, mixed, rows, cosine, sine, first, mask))
+            hidden = hidden + products.output(self._attend(number, mixed.unflatten(-1, (-1, self.size)), new))
             gate, up = products.gate_up(layer.post_attention_layernorm(hidden)).chunk(2, dim=-1)
             hidden = hidden + products.down(F.silu(gate).mul_(up))
         return hidden
 
-    def _attend(
-        self,
-        number: int,
-        heads: Float[Tensor, "s n heads size"],
-        rows: slice,
-        cosine: Float[Tensor, "m size"],
-        sine: Float[Tensor, "m size"],
-        first: int,
-        mask: Float[Tensor, "s 1 G C"] | None,
-    ) -> Float[Tensor, "s n D"]:
+    def _attend(self, number: int, heads: Float[Tensor, "s n heads size"], new: _Columns) -> Float[Tensor, "s n D"]:
         studies, columns = heads.shape[:2]
-        group, stop = self.heads // self.kv_heads, first + columns
-        turned = _rotated(heads[:, :, : self.heads + self.kv_heads], cosine[:, None], sine[:, None])
+        stop = new.first + columns
+        turned = _rotated(heads[:, :, : self.heads + self.kv_heads], new.cosine[:, None], new.sine[:, None])
         query, key = turned.split([self.heads, self.kv_heads], dim=2)
-        self.keys[number][rows, :, first:stop] = key.transpose(1, 2)
-        self.values[number][rows, :, first:stop] = heads[:, :, self.heads + self.kv_heads :].transpose(1, 2)
+        keys, values = self.keys[number][new.rows, :, :stop], self.values[number][new.rows, :, :stop]
+        keys[:, :, new.first :] = key.transpose(1, 2)
+        values[:, :, new.first :] = heads[:, :, self.heads + self.kv_heads :].transpose(1, 2)
         query = (
-            query.unflatten(2, (self.kv_heads, group)).transpose(1, 2).flatten(2, 3)
-        )  # (s, kv heads, n x group, size)
-        keys, values = self.keys[number][rows, :, :stop], self.values[number][rows, :, :stop]
+            query.unflatten(2, (self.kv_heads, self.group)).transpose(1, 2).flatten(2, 3)
+        )  # (s, kv, n x group, size)
         parts = []
         for start in range(0, studies, _ATTEND):
             some = slice(start, start + _ATTEND)
-            some_mask = None if mask is None else mask if mask.shape[0] == 1 else mask[some]
+            mask = None if new.mask is None else new.mask if new.mask.shape[0] == 1 else new.mask[some]
             parts.append(
-                F.scaled_dot_product_attention(query[some], keys[some], values[some], some_mask, scale=self.scaling)
+                F.scaled_dot_product_attention(query[some], keys[some], values[some], mask, scale=self.scaling)
             )
         mixed = torch.cat(parts) if len(parts) > 1 else parts[0]
-        return mixed.unflatten(2, (columns, group)).transpose(1, 2).flatten(2)
+        return mixed.unflatten(2, (columns, self.group)).transpose(1, 2).flatten(2)
 
     def _pairs(self) -> Iterator[tuple[Tensor, Tensor]]:
         return zip(self.keys, self.values, strict=True)

@@ -55,6 +55,7 @@ class ScoreRules:
 
     def __init__(self, decoding: DecodingConfig, start: int | None, ends: list[int]) -> None:
         self.decoding, self.start, self.ends = decoding, start, ends
+        self._narrowing = _warpers(decoding) if decoding.do_sample else []
         self._generator = torch.Generator().manual_seed(decoding.seed)
         self._noise: Tensor | None = None
         self._number = 0
@@ -83,7 +84,7 @@ class ScoreRules:
         if self._number < decoding.min_new_tokens:
             scores[:, self.ends] = -float("inf")
         if decoding.do_sample:
-            for warper in _warpers(decoding):
+            for warper in self._narrowing:
                 scores = warper(history, scores)
             if self._noise is None:
                 self._noise = _noise(scores.shape[1], self._generator).to(scores.device, scores.dtype)

@@ -45,7 +45,7 @@ def greedy_search(
         if len(going) < len(studies):
             order = decoder.keep(going)
             studies, history = [studies[row] for row in order.tolist()], history[order]
-        hidden = decoder.step(history[:, -1:], None)
+        hidden = decoder.step(history[:, -1:])
 
 
 @torch.no_grad()
@@ -70,29 +70,29 @@ def beam_search(
     ranks = torch.full((decoder.studies, beams), _NEVER, device=device)  # (S, B), of the finished, best first
     reports: list[list[int]] = [[] for _ in range(decoder.studies)]
     hidden = decoder.read_prompt().repeat_interleave(beams, dim=0)  # (S x B, D)
-    for number in range(limit):
-        rules.begin_step(number)
+    for length in range(1, limit + 1):  # of the reports, with the token that this step writes
+        rules.begin_step(length - 1)
         found = [
             _continuations(rules, logits, running, scores, rows, candidates)
             for rows, logits in _logits(decoder, hidden, ROWS_OF_SCORES // beams * beams or beams)
         ]
         totals, parents, tokens = (torch.cat(parts) for parts in zip(*found, strict=True))  # each (S, candidates)
-        ending = torch.isin(tokens, end_tokens) if number + 1 < limit else torch.ones_like(tokens, dtype=torch.bool)
-        grown = torch.cat([_of(running, parents), tokens[:, :, None]], dim=2)  # (S, candidates, number + 1)
+        ending = torch.isin(tokens, end_tokens) if length < limit else torch.ones_like(tokens, dtype=torch.bool)
+        grown = torch.cat([_of(running, parents), tokens[:, :, None]], dim=2)  # (S, candidates, length)
 
-        final = torch.where(ending, totals / (number + 1) ** decoding.length_penalty, _NEVER)
+        final = torch.where(ending, totals / length**decoding.length_penalty, _NEVER)
         final[:, beams:] = _NEVER  # the others only stand in for beams that end
         ranks, places = torch.cat([ranks, final], dim=1).topk(beams)
-        padded = torch.nn.functional.pad(grown, (0, limit - number - 1))
+        padded = torch.nn.functional.pad(grown, (0, limit - length))
         finished = _of(torch.cat([finished, padded], dim=1), places)
-        new = torch.where(final > _NEVER, number + 1, 0)
+        new = torch.where(final > _NEVER, length, 0)
         lengths = torch.cat([lengths, new], dim=1).gather(1, places)
 
         scores, places = torch.where(ending, totals + _NEVER, totals).topk(beams)
         running, parents, tokens = _of(grown, places), parents.gather(1, places), tokens.gather(1, places)
         worst = torch.where(lengths.min(dim=1).values > 0, ranks[:, -1], _NEVER)
-        going = scores[:, 0] / (number + 1) ** decoding.length_penalty > worst
-        if number + 1 == limit:
+        going = scores[:, 0] / length**decoding.length_penalty > worst
+        if length == limit:
             going = torch.zeros_like(going)
         for row in (~going).nonzero()[:, 0].tolist():
             reports[studies[row]] = finished[row, 0, : lengths[row, 0]].tolist()

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
@@ -95,9 +94,8 @@ class Workers:
         self.count = min(count or os.cpu_count() or 1, 8)
         self._others = set(multiprocessing.active_children())
         self.pool = ProcessPoolExecutor(self.count, multiprocessing.get_context("spawn"), initializer=_one_thread)
-        with _one_blas_thread():
-            for _ in range(self.count):  # the pool starts one process a call while none is idle
-                self.pool.submit(os.getpid)
+        for _ in range(self.count):  # the pool starts one process a call while none is idle
+            self.pool.submit(os.getpid)
 
     def __enter__(self) -> Workers:
         return self
@@ -148,18 +146,6 @@ def _wait_for(process: multiprocessing.process.BaseProcess, seconds: float = 10)
     while process.exitcode is None and time.monotonic() < last:
         process.join(0.1)
         time.sleep(0.01)
-
-
-@contextmanager
-def _one_blas_thread() -> Iterator[None]:
-    """Processes that start meanwhile multiply on one thread: NumPy's BLAS reads that as it is imported."""
-    name = "OPENBLAS_NUM_THREADS"
-    before = os.environ.get(name)
-    os.environ[name] = "1"
-    try:
-        yield
-    finally:
-        os.environ.pop(name) if before is None else os.environ.update({name: before})
 
 
 def _one_thread() -> None:
