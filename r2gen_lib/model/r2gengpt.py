@@ -324,7 +324,7 @@ class R2GenGPT(nn.Module):
     ) -> list[Generated]:
         """As ``generate``, with each report's token ids and whether the model finished it."""
         settings = changed_decoding(self.preset.decoding, decoding)
-        with self._evaluating():
+        with self.evaluating():
             if pixel_values is not None and features is None:
                 features = torch.cat([self.encode(some) for some in pixel_values.split(ENCODED_AT_ONCE)])
                 pixel_values = None
@@ -343,7 +343,7 @@ class R2GenGPT(nn.Module):
         Joined, the pieces are what ``generate(num_beams=1, ...)`` gives, before an unfinished end is cut back.
         """
         settings = changed_decoding(self.preset.decoding, {"num_beams": 1, **decoding})
-        with self._evaluating():
+        with self.evaluating():
             with torch.no_grad():
                 spliced = splice(self.embed, self.visual_tokens(pixel_values, features), self.prompt)
             known = len(self.prompt[0])
@@ -362,8 +362,8 @@ class R2GenGPT(nn.Module):
         return report_ids(self.tokenizer, reports, limit, self.ends[0])
 
     @contextmanager
-    def _evaluating(self) -> Iterator[None]:
-        """Eval mode for a while."""
+    def evaluating(self) -> Iterator[None]:
+        """Eval mode in the block, whatever the model was in before and is in again after it."""
         was_training = self.training
         self.eval()
         try:

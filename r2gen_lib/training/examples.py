@@ -89,13 +89,11 @@ def mean_loss(
     divided among them, each study to one, and every process gets the loss over all.
     """
     processes = processes or Processes.alone()
-    was_training = model.training
-    model.eval()
     order = sorted(range(len(examples)), key=lambda i: examples.lengths[i])
     sums = torch.zeros(2, dtype=torch.float64)  # of losses, and of tokens
-    for indices, weight in processes.turns(cut(order, batch_size), is_sharded(model.language)):
-        out = model(**examples.batch(indices, shift=int(shuffled)))
-        sums += weight * torch.tensor([out.loss.item() * len(out.labels), len(out.labels)], dtype=torch.float64)
-    model.train(was_training)
+    with model.evaluating():
+        for indices, weight in processes.turns(cut(order, batch_size), is_sharded(model.language)):
+            out = model(**examples.batch(indices, shift=int(shuffled)))
+            sums += weight * torch.tensor([out.loss.item() * len(out.labels), len(out.labels)], dtype=torch.float64)
     total, tokens = processes.sum(sums).tolist()
     return total / tokens

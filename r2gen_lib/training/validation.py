@@ -61,12 +61,13 @@ def _scores(model: R2GenGPT, examples: Examples, batch_size: int, processes: Pro
     from r2gen_lib.metrics.nlg import tokenize
 
     written: dict[int, str] = {}
-    for indices, weight in processes.turns(cut(range(len(examples)), batch_size), is_sharded(model.language)):
-        given = examples.batch(indices)
-        given.pop("reports")
-        texts = model.generate(**given)
-        if weight:
-            written |= dict(zip(indices, texts, strict=True))
+    with model.evaluating():  # as a whole: training gives back what is prepared for writing
+        for indices, weight in processes.turns(cut(range(len(examples)), batch_size), is_sharded(model.language)):
+            given = examples.batch(indices)
+            given.pop("reports")
+            texts = model.generate(**given)
+            if weight:
+                written |= dict(zip(indices, texts, strict=True))
     together = {i: text for each in processes.gather(written) for i, text in each.items()}
     if not processes.main:
         return processes.same(None)

@@ -41,6 +41,7 @@ class Looker:
     """Stands in for a model that looks at one of 7 x 7 squares and nowhere else: bright there speaks for a finding."""
 
     device, training, ends = "cpu", False, [1]
+    evaluating = R2GenGPT.evaluating
 
     def __init__(self, place: int = 40) -> None:
         self.place, self.vision = place, Squares()

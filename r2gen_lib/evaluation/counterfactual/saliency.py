@@ -53,13 +53,9 @@ def saliency_maps(
     if method not in METHODS:
         raise R2GenError(f"saliency method {method!r}: expected one of {', '.join(METHODS)}.")
     explain = {"tokens": _tokens, "picture": _picture, "occlusion": partial(_occlusion, batch_size), "head": _head}
-    was_training = model.training
-    model.eval()
-    try:
+    with model.evaluating():
         chunks = picture_pixels(model, pictures).to(model.device).split(batch_size)  # of (B, 1, 3, S, S)
         return np.concatenate([explain[method](model, pixels, case) for pixels in chunks])
-    finally:
-        model.train(was_training)
 
 
 def method_names(model: R2GenGPT, case: Case) -> tuple[str, ...]:
