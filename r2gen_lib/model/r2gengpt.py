@@ -45,15 +45,19 @@ class ReportOutput:
 
     Attributes:
         loss: mean cross-entropy over the ``R`` tokens, in nats; weighted if weights were given.
-        logits: ``(R, vocabulary)``, in fp32, for the report tokens alone.
         labels: ``(R,)``, the tokens to be predicted.
         rows: ``(R,)``, the row of the batch each belongs to.
     """
 
     loss: Float[Tensor, ""]
-    logits: Float[Tensor, "R vocabulary"]
+    _logits: Float[Tensor, "R vocabulary"]
     labels: Int[Tensor, " R"]
     rows: Int[Tensor, " R"]
+
+    @property
+    def logits(self) -> Float[Tensor, "R vocabulary"]:
+        """``(R, vocabulary)``, for the report tokens alone; in fp32, which they are made when they are asked for."""
+        return self._logits.float()
 
 
 class R2GenGPT(nn.Module):
