@@ -3,10 +3,10 @@
     python benchmarks/notebook_memory.py 03 05 06 [--profile laptop] [--cells 6]
 
 Linux alone. Five times a second /proc/PID/smaps_rollup is read of the kernel and of every process that it started
-(Java, processes of a launcher). In the table, in megabytes: "shared out", each page divided among the processes that
-have it (PSS: what the notebook takes in all); "summed", each page counted in every process that has it (RSS);
-"anonymous", what of the kernel is in no file; "files", its libraries and mapped weights, which Linux may drop and read
-again; and what the others take, shared out. Cells are counted from 1 over the code cells.
+(Java, processes of a launcher). In the table, in megabytes: "in all", what the processes share counted once, as
+`r2gen course` does; "summed", what they share counted in each; "anonymous", what of the kernel is in no file; "files",
+its libraries and mapped weights, which Linux may drop and read again; and what the others take, without the files that
+they share with each other. Cells are counted from 1 over the code cells.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ def main() -> None:
     for path in find_notebooks(args.notebooks):
         table = cell_peaks(path, args.profile)
         print(f"\n{path.stem}, profile {args.profile}: MB at the peak of each cell; the largest {args.cells}")
-        print(table.sort_values("shared out", ascending=False).head(args.cells).to_string(), flush=True)
+        print(table.sort_values("in all", ascending=False).head(args.cells).to_string(), flush=True)
 
 
 def cell_peaks(path: Path, profile: str) -> pd.DataFrame:
-    """A row a code cell: what was resident when the sum over all processes, shared out, was largest in it."""
+    """A row a code cell: what was resident when the sum over all processes was largest in it."""
     peaks: dict[int, dict[str, Any]] = {}
     cell, done = 0, threading.Event()
 
@@ -51,7 +51,7 @@ def cell_peaks(path: Path, profile: str) -> pd.DataFrame:
     def watch() -> None:
         while not done.wait(0.2):
             now = memory_now(client)
-            if now and now["shared out"] > peaks.get(cell, {"shared out": -1})["shared out"]:
+            if now and now["in all"] > peaks.get(cell, {"in all": -1})["in all"]:
                 peaks[cell] = now
 
     notebook = read_notebook(path)
@@ -71,27 +71,20 @@ def cell_peaks(path: Path, profile: str) -> pd.DataFrame:
 
 def memory_now(client: Any) -> dict[str, Any]:
     """Megabytes of the kernel and the processes it started; nothing while there is no kernel."""
-    found = []
-    for process in kernel.processes(client):
+    running, found = kernel.processes(client), []
+    for process in running:
         with contextlib.suppress(psutil.Error, OSError):
-            found.append((process.name(), rollup(process.pid)))
+            found.append((process.name(), kernel.rollup(process.pid)))
     if not found:
         return {}
     (_, own), *others = found
-    named = ", ".join(f"{name} {part['Pss']}" for name, part in others)
     return {
-        "shared out": sum(part["Pss"] for _, part in found),
-        "summed": sum(part["Rss"] for _, part in found),
-        "anonymous": own["Anonymous"],
-        "files": own["Rss"] - own["Anonymous"],
-        "others": named,
+        "in all": kernel.shared_once(running) >> 20,
+        "summed": sum(part["Rss"] for _, part in found) >> 20,
+        "anonymous": own["Anonymous"] >> 20,
+        "files": (own["Rss"] - own["Anonymous"]) >> 20,
+        "others": ", ".join(f"{name} {part['Pss_Anon'] >> 20}" for name, part in others),
     }
-
-
-def rollup(pid: int) -> dict[str, int]:
-    """/proc/PID/smaps_rollup: field -> megabytes."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
-    return {line.split(":")[0]: int(line.split()[1]) // 1024 for line in lines}
 
 
 if __name__ == "__main__":
