@@ -68,6 +68,14 @@ def test_memory_and_time_are_measured(run):
     assert good.seconds > 0.1 and good.peak_memory_mb > 0
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell which pages processes share")
+def test_memory_that_processes_share_counts_once(tmp_path):
+    fork = "import os, time\nif os.fork() == 0:\n    time.sleep(4)\n    os._exit(0)\n_ = os.wait()"
+    write(tmp_path / "n", "00_forks", "big = b'x' * 600_000_000", fork)
+    (result,) = run_course(find_notebooks(folder=tmp_path / "n"), tmp_path / "r", "ci", say=str).results
+    assert result.status == "ok" and 570 < result.peak_memory_mb < 1000
+
+
 def test_folder_holds_copies_html_and_summary(run):
     course, _, notebooks, _ = run
     names = {path.name for path in course.folder.iterdir()}

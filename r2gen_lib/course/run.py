@@ -192,7 +192,7 @@ def _watched(client: Any, result: NotebookResult, bar: tqdm) -> Iterator[None]:
 
     def watch() -> None:
         while not done.wait(0.5):
-            result.peak_memory_mb = max(result.peak_memory_mb, kernel.memory_mb(client))
+            result.peak_memory_mb = max(result.peak_memory_mb, kernel.memory_mb(client, result.peak_memory_mb))
             bar.refresh()
 
     watcher = threading.Thread(target=watch, daemon=True)

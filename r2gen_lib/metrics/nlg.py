@@ -22,6 +22,7 @@ from pycocoevalcap.meteor import meteor as coco_meteor
 from pycocoevalcap.rouge.rouge import Rouge
 from pycocoevalcap.tokenizer import ptbtokenizer as coco_tokenizer
 
+from r2gen_lib.environment import give_back_memory
 from r2gen_lib.errors import BRACKETS, DataError, JavaError, shown
 from r2gen_lib.metrics.bootstrap import StudyScore, mean_score
 from r2gen_lib.metrics.corpus_scores import bleu_scores, meteor_score
@@ -204,6 +205,7 @@ def start_meteor() -> JavaProgram:
     Raises:
         JavaError: no Java, or it does not start.
     """
+    give_back_memory()  # it wants some
     arguments = ["-Xmx2G", "-jar", coco_meteor.METEOR_JAR, "-", "-", "-stdio", "-l", "en", "-norm"]
     return JavaProgram("METEOR", arguments, Path(coco_meteor.__file__).parent)
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from r2gen_lib.config import Preset, check_mode, get_preset
 from r2gen_lib.config.original_behaviour import with_original_behaviour
+from r2gen_lib.environment import give_back_memory
 from r2gen_lib.errors import AssetError, R2GenError
 from r2gen_lib.model import checkpoint, hub
 from r2gen_lib.model.alignment import end_ids, prompt_ids, report_ids, splice
@@ -45,15 +46,19 @@ class ReportOutput:
 
     Attributes:
         loss: mean cross-entropy over the ``R`` tokens, in nats; weighted if weights were given.
-        logits: ``(R, vocabulary)``, in fp32, for the report tokens alone.
         labels: ``(R,)``, the tokens to be predicted.
         rows: ``(R,)``, the row of the batch each belongs to.
     """
 
     loss: Float[Tensor, ""]
-    logits: Float[Tensor, "R vocabulary"]
+    _logits: Float[Tensor, "R vocabulary"]
     labels: Int[Tensor, " R"]
     rows: Int[Tensor, " R"]
+
+    @property
+    def logits(self) -> Float[Tensor, "R vocabulary"]:
+        """``(R, vocabulary)``, for the report tokens alone; in fp32, which they are made when they are asked for."""
+        return self._logits.float()
 
 
 class R2GenGPT(nn.Module):
@@ -363,13 +368,17 @@ class R2GenGPT(nn.Module):
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
-        """Eval mode in the block, whatever the model was in before and is in again after it."""
+        """Eval mode in the block, whatever the model was in before and is in again after it.
+
+        What the block no longer needs is given back to the system.
+        """
         was_training = self.training
         self.eval()
         try:
             yield
         finally:
             self.train(was_training)
+            give_back_memory()
 
     def nearest_tokens(self, tokens: Float[Tensor, "*shape D_lm"], k: int = 5) -> list:
         """For every visual token the ``k`` tokens of the vocabulary with the most similar embeddings, best first.

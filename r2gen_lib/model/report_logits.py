@@ -35,7 +35,7 @@ class ReportReader:
         self._known: tuple[torch.device, torch.dtype, list[tuple[int, int]], Cache] | None = None
 
     def __call__(self, spliced: Splice) -> Float[Tensor, "R vocabulary"]:
-        """In fp32, row by row, for the ``R`` tokens that ``spliced.predicts_report`` chooses."""
+        """In the language model's dtype, row by row, for the ``R`` tokens that ``spliced.predicts_report`` chooses."""
         check_length(self.language, spliced.inputs_embeds.shape[1])
         if self.checkpoints and spliced.inputs_embeds.requires_grad:
             with checkpointed(self.language):
@@ -61,7 +61,7 @@ class ReportReader:
             hook.remove()
         if logits.ndim == 3:  # (B, L-P, vocabulary), of an architecture whose head is not called so
             logits = logits[:, :-1][chosen]
-        return logits.float()
+        return logits
 
     @torch.no_grad()
     def _before_picture(self, batch: int) -> dict[str, Cache]:

@@ -15,6 +15,7 @@ from r2gen_lib.config.provenance import settings
 from r2gen_lib.data.audit.audit import require_healthy
 from r2gen_lib.data.study import Study
 from r2gen_lib.data.views import with_views
+from r2gen_lib.environment import give_back_memory
 from r2gen_lib.errors import R2GenError
 from r2gen_lib.model.r2gengpt import R2GenGPT
 from r2gen_lib.training.run import Run
@@ -94,6 +95,7 @@ def train(
         run.start(resume)
         run.loop()
         best = run.finish()
+        give_back_memory()
         return TrainResult(pd.DataFrame(run.history), best, run.out_dir)
 
 

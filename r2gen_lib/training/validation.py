@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from r2gen_lib.config import OptimConfig
+from r2gen_lib.environment import give_back_memory
 from r2gen_lib.model.r2gengpt import R2GenGPT
 from r2gen_lib.model.sharding import is_sharded
 from r2gen_lib.training.examples import Examples, mean_loss
@@ -21,6 +22,7 @@ def validate(model: R2GenGPT, examples: Examples, optim: OptimConfig, processes:
 
     Every study counts once, however many processes there are.
     """
+    give_back_memory()  # of training's steps
     size = 2 * optim.batch_size
     row = {
         "val_loss": mean_loss(model, examples, size, processes=processes),

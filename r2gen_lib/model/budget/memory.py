@@ -31,6 +31,7 @@ from r2gen_lib.model.llm import cache_argument, cache_of, choose_dtype, freeze, 
 from r2gen_lib.model.lora import with_language_lora
 from r2gen_lib.model.memory_saving import checkpointed
 from r2gen_lib.model.modes import make_mapper, parameter_table, prepare_mode, set_training
+from r2gen_lib.model.report_loss import report_loss
 from r2gen_lib.model.search import ROWS_OF_LOGITS, ROWS_OF_SCORES
 
 PROCESS_BYTES = {
@@ -181,9 +182,9 @@ class Parts:
         words = self._empty(rows, self.after + length)
         parts = ([self._empty(rows, self.before)] if checkpoints else []) + [visual.to(self.dtype), words]
         hidden = self._read(torch.cat(parts, dim=1), None if checkpoints else self._known(rows)).last_hidden_state
-        logits = self.language.get_output_embeddings()(hidden[:, -length - 1 : -1].reshape(rows * length, -1)).float()
+        logits = self.language.get_output_embeddings()(hidden[:, -length - 1 : -1].reshape(rows * length, -1))
         labels = torch.empty(rows * length, dtype=torch.long, device="meta")
-        return nn.functional.cross_entropy(logits, labels)
+        return report_loss(logits, labels)
 
     @property
     def searches(self) -> bool:
