@@ -6,7 +6,9 @@ import ast
 import builtins
 import json
 import re
+import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -324,3 +326,91 @@ def test_an_interval_is_judged_by_its_width_whatever_the_random_numbers(shift):
 
     assert checks.check_bootstrap(interval)
     assert not checks.check_bootstrap(lambda *given: interval(*given, tails=(5, 95)))
+
+
+WHY = "Two threads share two cores, and the slower one is waited for."
+TURNS = [("guess", 2.0), *[("alone", 1.0), ("beside", 3.0), ("alone", 5.0), ("beside", 2.0)] * 2]
+
+
+def checked(record, alone, beside, why=WHY) -> tuple[bool, str]:
+    """Whether exercise 03.4 is right, and what its check says."""
+    checks.forget()
+    passed = checks.check_busy_neighbour(record, alone, beside, why)
+    (result,) = checks.results()
+    return passed, result.message
+
+
+def test_a_guess_counts_before_a_measurement_however_far_off_it_is():
+    passed, message = checked(TURNS, 3.0, 2.5)
+    assert passed and "you guessed 2.0 times as long, and measured 0.8 times (3.00 and 2.50 s)" in message
+    assert checked([("guess", 100), *TURNS[1:]], 3.0, 2.5)[0]
+    assert checked([TURNS[0], *TURNS[:0:-1]], 3.0, 2.5)[0], "the busy process first"
+    assert checked([*TURNS[1:], *TURNS[:1]], 3.0, 2.5)[1].startswith("nothing was measured after the guess")
+    assert checked([TURNS[1], *TURNS], 3.0, 2.5)[0], "a step before the guess is no part of the measurement"
+    assert checked(TURNS[1:], 3.0, 2.5)[1].startswith("there is no guess in the record")
+
+
+def test_a_new_attempt_begins_with_its_guess():
+    earlier = [("guess", 1.0), ("alone", 90.0), ("alone", 90.0)]
+    assert checked([*earlier, *TURNS], 3.0, 2.5)[0]
+    assert not checked([*TURNS, *earlier], 3.0, 2.5)[0]
+
+
+@pytest.mark.parametrize("guess", [None, ..., "2", 0, -1.0, float("nan"), True])
+def test_a_guess_is_a_number_above_0(guess):
+    passed, message = checked([("guess", guess), *TURNS[1:]], 3.0, 2.5)
+    assert not passed and message.startswith("the guess is") and "expected a number above 0" in message
+
+
+def test_steps_are_in_turns_and_three_of_each_kind():
+    assert "1 step(s) alone and 1 beside" in checked(TURNS[:3], 1.0, 3.0)[1]
+    assert "8 step(s) alone and 0 beside" in checked([TURNS[0], *[("alone", 1.0)] * 8], 1.0, 1.0)[1]
+    blocks = [TURNS[0], *sorted(TURNS[1:])]
+    assert "Take turns: one step alone, one beside" in checked(blocks, 3.0, 2.5)[1]
+    late = [*TURNS, ("beside", 2.0)]
+    assert "Take turns" in checked(late, 3.0, 2.0)[1]
+
+
+@pytest.mark.parametrize(
+    ("alone", "beside", "message"),
+    [
+        (7 / 3, 2.0, "alone is 2.333, expected 1, the median of its 3 steps. That is the mean"),
+        (1.0, 8 / 3, "beside is 2.667, expected 2, the median of its 3 steps. That is the mean"),
+        (0.5, 2.0, "That is the quickest step"),
+        (5.5, 2.0, "That is the slowest step"),
+        (7.0, 2.0, "That is the sum"),
+        (2.0, 1.0, "statistics.median gives it"),
+    ],
+)
+def test_a_median_that_is_none_is_named(alone, beside, message):
+    steps = [("alone", 1.0), ("beside", 2.0), ("alone", 0.5), ("beside", 1.0), ("alone", 5.5), ("beside", 5.0)]
+    passed, said = checked([("guess", 2.0), *steps], alone, beside)
+    assert not passed and message in said
+
+
+@pytest.mark.parametrize("why", ["", "It has to wait.", "I think that it will be slower by a certain amount."])
+def test_a_reason_is_a_sentence_about_what_is_waited_for(why):
+    passed, message = checked(TURNS, 3.0, 2.5, why)
+    assert not passed and f"your reason has {len(why.split())} words" in message
+
+
+def test_a_busy_process_is_ended_whatever_happens():
+    """Also by an interrupt in the middle of the step, as the notebook's stop button sends it."""
+    master = next(master for master in MASTERS if master.number == "03")
+    space, begun = space_of(master), []
+    run(master.exercises[3].given, space, "03.4 given")
+
+    class Noted(subprocess.Popen):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            begun.append(self)
+
+    def interrupted(**inputs):
+        assert begun[-1].poll() is None, "it is at work during the step"
+        raise KeyboardInterrupt
+
+    space |= {"model": interrupted, "subprocess": SimpleNamespace(Popen=Noted, PIPE=subprocess.PIPE)}
+    with pytest.raises(KeyboardInterrupt):
+        space["timed_step"](busy=True)
+    assert [process.returncode is not None for process in begun] == [True]
+    assert [name for name, _ in space["record"]] == ["alone"], "a step that was interrupted is not kept"

@@ -24,6 +24,7 @@ from r2gen_lib.config import (
 from r2gen_lib.data.study import Picture, Study
 from r2gen_lib.model.llm import LanguageModel, checksum, freeze
 from r2gen_lib.model.r2gengpt import R2GenGPT
+from r2gen_lib.training.trainer import TrainResult, train
 
 TOKENIZER = Path(__file__).parent / "parity" / "shallow" / "tokenizer.json"
 SHAPE = dict(
@@ -47,6 +48,8 @@ TINY = Preset(
     lora=LoraConfig(rank=2, alpha=4, dropout=0.1),
 )
 PROFILE = Profile("tiny", None, None, None, train_steps=12, eval_every=4, checkpoint_every=4)
+#: Columns of a history that are the same number for number in a run that was stopped and went on.
+COMPARED = ["step", "train_loss", "val_loss", "val_loss_shuffled", "rate"]
 REPORTS = {
     "normal": "the heart is normal in size . the lungs are clear .",
     "large": "mild cardiomegaly . left pleural effusion .",
@@ -85,3 +88,13 @@ def tiny_studies(count: int = 24) -> list[Study]:
         split = "val" if i >= count * 2 // 3 else "train"
         studies.append(Study(f"T{i}", split, REPORTS[kind], pictures=(picture,), source="tiny"))
     return studies
+
+
+def with_optim(**changes) -> Preset:
+    """The tiny preset with other settings of the optimiser."""
+    return replace(TINY, optim=replace(TINY.optim, **changes))
+
+
+def fit(model, out_dir, studies=None, preset=TINY, profile=PROFILE, **options) -> TrainResult:
+    """Train on the tiny studies, or on these, for 12 steps."""
+    return train(model, studies or tiny_studies(), preset, profile, out_dir, progress=False, **options)

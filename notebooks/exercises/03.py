@@ -3,7 +3,16 @@
 # %% notebook 03_frozen_llm_training
 
 # %% setup
+import time
+
 import torch
+
+from r2gen_lib import R2GenGPT
+
+model = R2GenGPT.from_trained("laptop-shallow")
+features = model.encode(torch.zeros(1, 1, 3, 224, 224))  # a step takes as long with an empty picture
+reports = ["The heart is normal in size. The lungs are clear."]
+optimizer = torch.optim.AdamW(model.mapper.parameters(), lr=0.0)
 
 # %% exercise The mask | difficulty 2 | 10 minutes
 # Write `report_loss_mask`: given how long prompt and picture are
@@ -202,3 +211,122 @@ def by_parameters(language):
 def by_optimizer(language, optimizer):
     held = [p for group in optimizer.param_groups for p in group["params"]]
     return not any(p in held for p in language.parameters())
+
+# %% exercise A busy neighbour | difficulty 2 | 10 minutes
+# Another process keeps one core of your machine busy. How many times as long
+# does a training step take beside it? Section 8 says how the threads of a step wait for each other; it also printed how many
+# cores you have. *First* write down a guess and its reason. Then measure. `timed_step()` takes a step, returns its seconds
+# and keeps them in `record`; `timed_step(busy=True)` does the same beside a busy process. The cell below measures first one
+# kind and then the other, and takes means. Do better: take turns, at least three steps of each kind, and medians. Then
+# compare with your guess.
+
+# %% hint
+# Take two threads on two cores, and a third program that wants one of the cores. A product is finished when its *last*
+# part is finished.
+
+# %% hint
+# A turn is `timed_step()` and then `timed_step(busy=True)`. A loop takes as many turns as you like.
+
+# %% given
+import subprocess
+import sys
+
+BUSY = "import time; print(flush=True); end = time.time() + 60\nwhile time.time() < end: pass"  # a minute at most
+record = []  # what happened, in its order
+
+
+def timed_step(busy=False):
+    """Seconds of one training step, alone or beside a busy process, which is ended whatever happens."""
+    other = subprocess.Popen([sys.executable, "-c", BUSY if busy else ""], stdout=subprocess.PIPE)
+    try:
+        other.stdout.readline()  # it is at work now, or it had nothing to do and has ended
+        start = time.perf_counter()
+        loss = model(features=features[:1], reports=reports[:1]).loss
+        loss.backward()
+        optimizer.step()
+        loss.item()  # a GPU works on by itself: this waits for it
+        record.append(("beside" if busy else "alone", time.perf_counter() - start))
+    finally:
+        other.kill()
+        other.communicate()
+    return record[-1][1]
+
+
+timed_step();  # the very first step prepares things; before the guess it doesn't count
+
+# %% stub there is no guess in the record
+import statistics
+
+# record.append(("guess", ...))  # how many times as long does a step take beside a busy process?
+why = ""  # a sentence
+
+steps_alone = [timed_step() for _ in range(3)]
+steps_beside = [timed_step(busy=True) for _ in range(3)]
+alone, beside = statistics.mean(steps_alone), statistics.mean(steps_beside)
+
+# %% check
+checks.check_busy_neighbour(record, alone, beside, why);
+
+# %% solution
+import statistics
+
+record.append(("guess", 2.0))
+why = "Two threads share the work on two cores. One has to share its core, and the other one waits for it."
+
+steps_alone, steps_beside = [], []
+for _ in range(5):
+    steps_alone.append(timed_step())
+    steps_beside.append(timed_step(busy=True))
+alone, beside = statistics.median(steps_alone), statistics.median(steps_beside)
+
+# %% explanation
+# Take two threads on two free cores. The neighbour gets half of one core, so that the thread there needs twice its time,
+# and the other thread waits for it at every product: 2, though three quarters of the machine are left. If the system moves
+# the three programs between the cores, it comes nearer to 1.5. With more free cores than threads, or with a GPU, it is
+# about 1.
+#
+# If the machine was busy before, one neighbour more is a small change. On our two cores, beside two other programs, a step
+# took 1.1 times as long (medians of 8 turns, measured twice), but 2.0 and 2.6 times with threads that spin for long: start
+# Jupyter with `GOMP_SPINCOUNT=300000` to see that. This is also why you take turns: the other programs of a machine come
+# and go, and in turns they meet both kinds of step.
+
+# %% wrong nothing was measured after the guess
+import statistics
+
+steps_alone, steps_beside = [], []
+for _ in range(3):
+    steps_alone.append(timed_step())
+    steps_beside.append(timed_step(busy=True))
+alone, beside = statistics.median(steps_alone), statistics.median(steps_beside)
+record.append(("guess", beside / alone))
+why = "The threads wait for the slowest of them, and it has to share its core."
+
+# %% wrong your reason has 2 words
+record.append(("guess", 1.5))
+why = "less time"
+alone = beside = timed_step()
+
+# %% wrong 1 step(s) alone and 1 beside
+record.append(("guess", 1.5))
+why = "The threads wait for the slowest of them, and it has to share its core."
+alone, beside = timed_step(), timed_step(busy=True)
+
+# %% wrong one kind after the other
+import statistics
+
+record.append(("guess", 1.5))
+why = "The threads wait for the slowest of them, and it has to share its core."
+steps_alone = [timed_step() for _ in range(3)]
+steps_beside = [timed_step(busy=True) for _ in range(3)]
+alone, beside = statistics.median(steps_alone), statistics.median(steps_beside)
+
+# %% wrong That is the mean
+import statistics
+
+record.append(("guess", 1.5))
+why = "The threads wait for the slowest of them, and it has to share its core."
+steps_alone, steps_beside = [], []
+for _ in range(3):
+    steps_alone.append(timed_step())
+    steps_beside.append(timed_step(busy=True))
+alone, beside = statistics.mean(steps_alone), statistics.mean(steps_beside)

@@ -1,8 +1,10 @@
-"""Checks of notebook 03: which positions count, gradients added up, and what is frozen."""
+"""Checks of notebook 03: which positions count, gradients added up, what is frozen, and a measurement in turns."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
+from statistics import mean, median
 
 import torch
 from torch import Tensor, nn
@@ -138,3 +140,76 @@ def check_frozen(by_parameters: Callable[[nn.Module], bool], by_optimizer: Calla
         if bool(found := ask(by_optimizer, frozen, optimizer, shown="a small model, an optimiser")) != expected:
             raise Wrong(f"by_optimizer gave {bool(found)} for {what}, expected {expected}.")
     return "both proofs hold, and both would have caught a leak."
+
+
+_TURNS = 3  # of each kind, at least: the median of two is their mean
+_REASONS = ("thread", "core", "wait", "share", "slowest", "slower one", "scheduler")
+
+
+@exercise("03.4", "A busy neighbour")
+def check_busy_neighbour(record: list[tuple[str, float]], alone: float, beside: float, why: str) -> str:
+    """Was the guess written first, were steps alone and beside a busy process taken in turns, and are these medians?
+
+    Args:
+        record: what happened, in its order: ("guess", times as long), ("alone", seconds), ("beside", seconds).
+            What stands before the last guess is an earlier attempt.
+        alone, beside: the student's medians, seconds a step.
+        why: the guess's reason in words; its form alone is checked.
+
+    How long anything took, and whether the guess was near it, does not count.
+    """
+    names = [name for name, _ in record]
+    if "guess" not in names:
+        raise Wrong(
+            'there is no guess in the record. Write record.append(("guess", ...)) before the first step, with a number.'
+        )
+    last = len(names) - 1 - names[::-1].index("guess")
+    guess, steps = record[last][1], record[last + 1 :]
+    if not steps:
+        slip = "A guess that comes after the measurement is none." if last else "Call timed_step()."
+        raise Wrong(f"nothing was measured after the guess. {slip}")
+    if not isinstance(guess, int | float) or isinstance(guess, bool) or not guess > 0:
+        raise Wrong(f"the guess is {described(guess)}, expected a number above 0: 1 for as long as alone, 2 for twice.")
+    if len(why.split()) < 8 or not any(word in why.lower() for word in _REASONS):
+        raise Wrong(
+            f"your reason has {len(why.split())} words; expected a sentence of eight or more on what a step waits for. "
+            "How many threads work on it, on how many cores, and what does each do when its part is done?"
+        )
+    _see_turns([name for name, _ in steps])
+    for name, found in (("alone", alone), ("beside", beside)):
+        _see_median(name, found, [seconds for label, seconds in steps if label == name])
+    return (
+        f"{len(steps)} steps in turns; you guessed {guess:.1f} times as long, and measured {beside / alone:.1f} times "
+        f"({alone:.2f} and {beside:.2f} s). Only the form of your reason was checked: compare it with the solution's."
+    )
+
+
+def _see_turns(names: list[str]) -> None:
+    """Raises Wrong where steps alone and beside the busy process were not taken in turns, a few of each."""
+    counts = {name: names.count(name) for name in ("alone", "beside")}
+    if min(counts.values()) < _TURNS:
+        raise Wrong(
+            f"{counts['alone']} step(s) alone and {counts['beside']} beside the busy process were measured since the "
+            f"guess, expected {_TURNS} or more of each."
+        )
+    if any(first == second for first, second in pairwise(names)):
+        raise Wrong(
+            f"the steps were {', '.join(names[:8])}: one kind after the other. If the machine became slower meanwhile, "
+            "the neighbour would get the blame. Take turns: one step alone, one beside, and again."
+        )
+
+
+def _see_median(name: str, found: float, seconds: list[float]) -> None:
+    """Raises Wrong where a number is not the median of these seconds."""
+    if close(found, median(seconds), tolerance=1e-6):
+        return
+    slips = [
+        (mean(seconds), "That is the mean: one step that the machine was slow in moves it."),
+        (min(seconds), "That is the quickest step: what usually happens is the median."),
+        (max(seconds), "That is the slowest step."),
+        (sum(seconds), "That is the sum."),
+    ]
+    slip = next((text for value, text in slips if close(found, value, 1e-6)), "statistics.median gives it.")
+    raise Wrong(
+        f"{name} is {described(found)}, expected {median(seconds):.4g}, the median of its {len(seconds)} steps. {slip}"
+    )

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tiny_system import PROFILE, TINY, tiny_model, tiny_studies
+from tiny_system import PROFILE, TINY, tiny_model, tiny_studies, with_optim
 
 from r2gen_lib.errors import R2GenError
 from r2gen_lib.training import validation
@@ -17,10 +17,6 @@ from r2gen_lib.training.trainer import train
 from r2gen_lib.training.validation import best_row, out_of_patience
 
 pytestmark = pytest.mark.usefixtures("empty_cache")
-
-
-def with_optim(**changes):
-    return replace(TINY, optim=replace(TINY.optim, **changes))
 
 
 def one_step(optim, indices=range(8)):

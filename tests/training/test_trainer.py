@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_system import PROFILE, TINY, tiny_language, tiny_model, tiny_studies
+from tiny_system import PROFILE, TINY, fit, tiny_language, tiny_model, tiny_studies
 
 from r2gen_lib.errors import CheckpointError, DataError, R2GenError
 from r2gen_lib.model.r2gengpt import R2GenGPT
@@ -24,10 +24,6 @@ WHAT_THE_MODEL_READS = [
     ("mapper", dict(scale=2.0)),
     ("decoding", dict(num_beams=1)),
 ]
-
-
-def fit(model, out_dir, studies=None, profile=PROFILE, **options):
-    return train(model, studies or tiny_studies(), TINY, profile, out_dir, progress=False, **options)
 
 
 def weights(model):
@@ -62,7 +58,7 @@ def test_learns_and_leaves_what_it_says(mode, tmp_path):
 def test_the_picture_comes_to_matter(tmp_path):
     """Bright pictures have another report: with the wrong picture the loss must be higher."""
     profile = replace(PROFILE, train_steps=50, eval_every=50, checkpoint_every=50)
-    last = fit(tiny_model(), tmp_path, tiny_studies(48), profile).history.iloc[-1]
+    last = fit(tiny_model(), tmp_path, tiny_studies(48), profile=profile).history.iloc[-1]
     assert last["val_loss"] < 0.8 * last["val_loss_shuffled"]
 
 
