@@ -32,8 +32,8 @@ from r2gen_lib.findings.report_labeler import State, label_reports
 from r2gen_lib.findings.report_phrases import OBSERVATIONS
 from r2gen_lib.model.alignment import pool_tokens, splice
 from r2gen_lib.model.finding_head import finding_logits
+from r2gen_lib.simulation.coded_findings import drawn_anew
 from r2gen_lib.simulation.simulate import seed_of
-from r2gen_lib.training.pretraining.data import drawn_anew
 
 GROUPS = (("Pleural Effusion", "Pleural Thickening", "Pneumothorax"), ("Opacity", "Consolidation", "Atelectasis"))
 ASKED = tuple(name for group in GROUPS for name in group)

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 from r2gen_lib import __version__
 from r2gen_lib.commands import (
+    ask,
     assets,
     colab,
     compare,
@@ -62,6 +63,7 @@ COMMANDS = (
     labels,
     exercises,
     generate,
+    ask,
     demo,
 )
 

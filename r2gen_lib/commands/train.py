@@ -49,7 +49,12 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rewritten", type=count, default=0, metavar="N", help=words)
     words = "what --rewritten draws: three or more findings, part of a name will do, or all that have a sentence "
     words += "(default: those that the laptop's encoder sees)"
+    words_asked = "ask N questions about the pictures of --rewritten, whose answers the simulator knows (default: 0)"
+    parser.add_argument("--questions", type=count, default=0, metavar="N", help=words_asked)
     parser.add_argument("--rewritten-findings", nargs="+", default=[], metavar="NAME", help=words)
+    words = "which weights are kept: those with the least validation loss, the best (BLEU-4 + CIDEr) / 2, or the "
+    words += "last (default: the preset's, val_loss)"
+    parser.add_argument("--select-by", choices=("val_loss", "bleu4+cider", "last"), help=words)
     profile_option(parser)
     parser.add_argument("--out", type=Path, help="folder for checkpoint and curve (default: a new one in runs/)")
     parser.add_argument("--resume", action="store_true", help="go on from what --out holds")
@@ -107,6 +112,7 @@ def _preset(args: argparse.Namespace) -> Preset:
         "learning_rate": args.learning_rate,
         "balance": args.balance,
         "finding_weight": args.finding_weight,
+        "select_by": args.select_by,
     }
     preset = replace(preset, optim=replace(preset.optim, **{name: n for name, n in optim.items() if n is not None}))
     if args.oracle:
@@ -128,15 +134,21 @@ def _profile(args: argparse.Namespace) -> Profile:
 def _studies(args: argparse.Namespace) -> list[Study]:
     """The data set, and behind it the studies that ``--rewritten`` adds."""
     studies = studies_of(args)
+    if args.questions and not args.rewritten:
+        raise R2GenError(
+            "--questions: they are asked about the pictures of --rewritten, of which there are none. Give both."
+        )
     if not args.rewritten:
         return studies
     from r2gen_lib.findings.finding import names_chosen
     from r2gen_lib.findings.sentences import SAYABLE
+    from r2gen_lib.training.questions import question_studies
     from r2gen_lib.training.rare_findings.counterfactual_reports import CLEAR, rewritten_studies
 
     named = args.rewritten_findings or CLEAR
     findings = SAYABLE if named == ["all"] else names_chosen(named, SAYABLE, "with a sentence")
-    return studies + rewritten_studies(studies, args.rewritten, findings=findings)
+    rewritten = rewritten_studies(studies, args.rewritten, findings=findings)
+    return studies + rewritten + (question_studies(rewritten, args.questions, findings) if args.questions else [])
 
 
 def _model(args: argparse.Namespace, preset: Preset, profile: Profile, studies: list[Study]) -> R2GenGPT:
@@ -145,5 +157,6 @@ def _model(args: argparse.Namespace, preset: Preset, profile: Profile, studies: 
     from r2gen_lib.data.selection import chosen_studies
     from r2gen_lib.simulation.render import draw_simulated
 
-    draw_simulated([study for split in chosen_studies(studies, profile) for study in split], preset.vision.views)
+    chosen = [study for split in chosen_studies(studies, profile) for study in split]
+    draw_simulated([study for study in chosen if not study.question], preset.vision.views)  # it has another's pictures
     return R2GenGPT.from_preset(preset, mode=args.mode)

@@ -50,10 +50,12 @@ _SMOLLM2_1_7B = dict(
 _PAPER_PROMPT = PromptConfig(
     before_image="Human: <Img>",
     after_image="</Img> Generate a comprehensive and detailed diagnosis report for this chest xray image. \nAssistant:",
+    question="</Img> {question} \nAssistant:",
 )
 _CHAT_PROMPT = PromptConfig(
     before_image="<|im_start|>user\nDescribe the findings of this chest radiograph: ",
     after_image="<|im_end|>\n<|im_start|>assistant\n",
+    question="\n{question}<|im_end|>\n<|im_start|>assistant\n",
 )
 _IMAGENET = dict(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 

@@ -23,6 +23,7 @@ KINDS = ("paper", "code", "model", "measured", "ours")
 
 _ANYWHERE = {  # a setting that has the same source in every preset
     "vision.fit": "ours: nothing of the picture is lost; the code's image processor stretches it to a square",
+    "prompt.question": "ours: the prompt's own format, with a question in the instruction's place",
     "prompt.chat": "ours: off; the prompt is written out, template and all, so that it can be read",
     "language_lora": "paper: none, the language model is frozen; the code has it as --llm_use_lora, off",
     "language.shape.": "model: config.json of the released weights; a test compares it where the weights are here",

@@ -140,11 +140,14 @@ class PromptConfig:
         before_image: what the language model reads before the visual tokens.
         after_image: what it reads after them, before it writes.
         chat: these are the user's message alone, and the tokenizer's chat template writes what belongs around it.
+        question: what stands in place of ``after_image`` where the model is asked something, with ``{question}`` where
+            the question goes; empty: it cannot be asked (``R2GenGPT.ask``).
     """
 
     before_image: str
     after_image: str
     chat: bool = False
+    question: str = ""
 
 
 @named_errors
@@ -269,7 +272,7 @@ class OptimConfig:
         accumulate: batches a step, on every process. Its loss is the mean over all of its report tokens, however they
             are cut.
         select_by: what makes a checkpoint the best one, on the whole validation split: "val_loss", or "bleu4+cider",
-            the mean of the two (the paper's), for which every report is generated.
+            the mean of the two (the paper's), for which every report is generated; "last": none, the last one is kept.
         patience: how many evaluations without a better one end the run; None: none do.
         non_finite: what happens when a loss or a gradient is not a number: "stop", or "skip" the step.
         max_skipped: steps in a row that may be skipped; more stop the run.
@@ -292,7 +295,7 @@ class OptimConfig:
     rate_per_epoch: bool = False
     decay_all: bool = False
     accumulate: _Count = 1
-    select_by: Literal["val_loss", "bleu4+cider"] = "val_loss"
+    select_by: Literal["val_loss", "bleu4+cider", "last"] = "val_loss"
     patience: _Count | None = None
     non_finite: Literal["stop", "skip"] = "stop"
     max_skipped: _CountOrZero = 5

@@ -70,6 +70,11 @@ def chosen_cases(names: Sequence[str]) -> list[Case]:
     return [CASES[name] for name in names_chosen(names, CASES, "with a CheXpert observation")]
 
 
+def observation_of(finding: Finding) -> str:
+    """CheXpert's observation of a drawn finding; "" for none."""
+    return _OBSERVATION[finding.name]
+
+
 def covers(finding: Finding, case: Case) -> bool:
     """Whether a drawn finding is the case's own, or would be labelled with its observation or a kind of it."""
     if finding.name == case.finding:

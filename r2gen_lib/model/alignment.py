@@ -134,6 +134,23 @@ def prompt_ids(tokenizer: PreTrainedTokenizerBase, prompt: PromptConfig) -> tupl
     return ([bos] if needed else []) + before, after
 
 
+def question_ids(tokenizer: PreTrainedTokenizerBase, prompt: PromptConfig, question: str) -> list[int]:
+    """Token ids of what stands after the picture where ``question`` is asked in place of the preset's instruction.
+
+    Raises:
+        R2GenError: the question is empty, or the prompt has no place for one.
+    """
+    if not question.strip():
+        raise R2GenError("question: found none, expected a sentence such as 'Is there a pleural effusion?'.")
+    if prompt.chat or "{question}" not in prompt.question:
+        raise R2GenError(
+            f"PromptConfig.question: found {prompt.question!r}{' with chat=True' * prompt.chat}, expected the words "
+            "around a question, with {question} in its place and chat=False. Set it in the preset's prompt."
+        )
+    text = prompt.question.replace("{question}", question.strip())
+    return tokenizer(text, add_special_tokens=False).input_ids
+
+
 def end_ids(tokenizer: PreTrainedTokenizerBase, prompt: PromptConfig) -> list[int]:
     """The tokens that end a report, that of the training text first.
 
@@ -225,6 +242,7 @@ def splice(
     visual: Float[Tensor, "B M D_lm"],
     prompt: tuple[Sequence[int], Sequence[int]],
     reports: Sequence[Sequence[int]] | None = None,
+    asked: Sequence[Sequence[int]] | None = None,
 ) -> Splice:
     """Put visual tokens between the words of the prompt, and the reports behind.
 
@@ -233,18 +251,24 @@ def splice(
         visual: the mapper's output; cast to the embeddings' dtype here.
         prompt: ids before and after the picture (``prompt_ids``).
         reports: ids of each report (``report_ids``); None leaves the report to be generated.
+        asked: with reports, ids of what stands after each picture in place of ``prompt[1]`` (``question_ids``).
 
     Rows are padded on the right, so positions count from 0 in every row and need no correction.
     """
     batch, device = visual.shape[0], embed.weight.device
     before, after = (embed(torch.tensor(ids, dtype=torch.long, device=device)).expand(batch, -1, -1) for ids in prompt)
-    head = torch.cat([before, visual.to(embed.weight.dtype), after], dim=1)  # (B, P, D_lm)
-    length = max((len(row) for row in reports), default=0) if reports is not None else 0
+    instruction = [after] if asked is None else []  # else each row has a question of its own
+    head = torch.cat([before, visual.to(embed.weight.dtype), *instruction], dim=1)  # (B, P, D_lm)
+    questions = asked or [[]] * len(reports or ())
+    rows = [[*question, *ids] for question, ids in zip(questions, reports or (), strict=True)]
+    length = max((len(row) for row in rows), default=0)
     labels = torch.full((batch, length), IGNORE, dtype=torch.long, device=device)  # (B, T)
-    for row, ids in enumerate(reports or ()):
+    for row, ids in enumerate(rows):
         labels[row, : len(ids)] = torch.tensor(ids, dtype=torch.long, device=device)
     written = labels != IGNORE
     words = embed(labels.clamp(min=0)) * written.unsqueeze(-1)  # (B, T, D_lm)
+    for row, question in enumerate(questions):
+        labels[row, : len(question)] = IGNORE
     return Splice(
         inputs_embeds=torch.cat([head, words], dim=1),
         attention_mask=torch.cat([written.new_ones(head.shape[:2]), written], dim=1).long(),

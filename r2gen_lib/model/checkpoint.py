@@ -27,6 +27,7 @@ from r2gen_lib.config.serialization import FORMAT, check_format, preset_from_dic
 from r2gen_lib.errors import AssetError, CheckpointError, R2GenError
 from r2gen_lib.files import new_folder, usual_permissions
 from r2gen_lib.model.lora_names import name_without_lora
+from r2gen_lib.model.mapper_size import resized
 from r2gen_lib.model.sharding import unsharded
 from r2gen_lib.model.strict_loading import load_strictly, read_tensors
 
@@ -90,9 +91,11 @@ def load_trainable(model: Trained, folder: str | Path) -> None:
 def load_mapper(model: Trained, folder_or_name: str | Path) -> None:
     """Start a model's mapper from that of a checkpoint in any mode, such as delta from a shallow one.
 
+    One that shows another number of tokens, or has another rank, is resized (``mapper_size``).
+
     Raises:
-        CheckpointError: no such checkpoint, of another preset or language model, or its mapper is of another shape. The
-            model is left as it was.
+        CheckpointError: no such checkpoint, of another preset or language model, or its mapper cannot be made of this
+            shape. The model is left as it was.
     """
     folder = resolve(folder_or_name)
     config = read_config(folder)
@@ -101,7 +104,7 @@ def load_mapper(model: Trained, folder_or_name: str | Path) -> None:
     tensors = read_tensors(folder / TENSORS)
     prefix = "mapper."
     mapper = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-    load_strictly(model.mapper, mapper, str(folder))
+    load_strictly(model.mapper, resized(mapper, model.mapper.state_dict(), str(folder)), str(folder))
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:

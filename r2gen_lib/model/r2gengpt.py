@@ -18,7 +18,7 @@ from r2gen_lib.config.original_behaviour import with_original_behaviour
 from r2gen_lib.environment import give_back_memory
 from r2gen_lib.errors import AssetError, R2GenError
 from r2gen_lib.model import checkpoint, hub
-from r2gen_lib.model.alignment import end_ids, prompt_ids, report_ids, splice
+from r2gen_lib.model.alignment import end_ids, prompt_ids, question_ids, report_ids, splice
 from r2gen_lib.model.encoder import FROM_PRESET, VisionEncoder, load_vision_weights
 from r2gen_lib.model.generation import (
     ENCODED_AT_ONCE,
@@ -274,6 +274,7 @@ class R2GenGPT(nn.Module):
         reports: Sequence[str] = (),
         features: Float[Tensor, "B N D_v"] | None = None,
         weights: Sequence[Sequence[float]] | None = None,
+        questions: Sequence[str] | None = None,
     ) -> ReportOutput:
         """Loss of the reports given the pictures; logits only where the report is.
 
@@ -281,6 +282,8 @@ class R2GenGPT(nn.Module):
             pixel_values, features: as in ``visual_tokens``.
             reports: one a study.
             weights: what the loss of each report token weighs in the mean, the end's too; by default all the same.
+            questions: one a study, asked in place of the preset's instruction, so that ``reports`` are the answers; ""
+                asks for the report. By default no study has one.
 
         Raises:
             DataError: a report is empty.
@@ -293,12 +296,17 @@ class R2GenGPT(nn.Module):
         in_fp16 = self.embed.weight.dtype == torch.float16
         if in_fp16:
             visual = scale_gradient(visual, 1 / GRADIENT_SCALE)
-        spliced = splice(self.embed, visual, self.prompt, ids)
+        asked = None if questions is None else self._after_picture(questions)
+        spliced = splice(self.embed, visual, self.prompt, ids, asked)
         if self.preset.target.mask_token_0:
             spliced = spliced.without_loss_on(0)
         chosen, logits = spliced.predicts_report, self._read(spliced)
         labels = spliced.labels[:, 1:][chosen]  # (R,)
-        weighed = None if weights is None else weights_in_place(weights, [len(row) for row in ids], chosen)
+        weighed = (
+            None
+            if weights is None
+            else weights_in_place(weights, [len(row) for row in ids], chosen, asked and [len(row) for row in asked])
+        )
         loss = report_loss(logits, labels, weighed)
         if in_fp16:
             loss = scale_gradient(loss, GRADIENT_SCALE)
@@ -325,17 +333,42 @@ class R2GenGPT(nn.Module):
         self,
         pixel_values: Float[Tensor, "B V 3 H W"] | None = None,
         features: Float[Tensor, "B N D_v"] | None = None,
+        question: str = "",
         **decoding: Any,
     ) -> list[Generated]:
-        """As ``generate``, with each report's token ids and whether the model finished it."""
+        """As ``generate``, with each report's token ids and whether the model finished it; or the answers to a question
+        (``ask``)."""
         settings = changed_decoding(self.preset.decoding, decoding)
         with self.evaluating():
             if pixel_values is not None and features is None:
                 features = torch.cat([self.encode(some) for some in pixel_values.split(ENCODED_AT_ONCE)])
                 pixel_values = None
-            spliced = splice(self.embed, self.visual_tokens(pixel_values, features), self.prompt)
             known = len(self.prompt[0])
+            prompt = self.prompt[0], self._after_picture([question])[0]
+            spliced = splice(self.embed, self.visual_tokens(pixel_values, features), prompt)
             return generate_reports(self.language, self.tokenizer, spliced, settings, self.ends, known)
+
+    def ask(
+        self,
+        question: str,
+        pixel_values: Float[Tensor, "B V 3 H W"] | None = None,
+        features: Float[Tensor, "B N D_v"] | None = None,
+        **decoding: Any,
+    ) -> list[str]:
+        """Answers to a question about each picture, as ``generate`` writes reports; greedy unless ``decoding`` says
+        otherwise.
+
+        Args:
+            question: such as "Is there a pleural effusion?". ``training.questions`` has those that the shipped models
+                were taught; to others they answer as a small language model can.
+
+        Raises:
+            R2GenError: the question is empty, or the model's prompt has no place for one (``PromptConfig.question``).
+        """
+        if not question.strip():
+            question_ids(self.tokenizer, self.preset.prompt, question)  # says what is wrong
+        details = self.generate_details(pixel_values, features, question, **{"num_beams": 1, **decoding})
+        return [one.text for one in details]
 
     def stream(
         self,
@@ -365,6 +398,13 @@ class R2GenGPT(nn.Module):
         """
         limit = self.preset.target.max_tokens if max_tokens is None else max_tokens
         return report_ids(self.tokenizer, reports, limit, self.ends[0])
+
+    def _after_picture(self, questions: Sequence[str]) -> list[list[int]]:
+        """Token ids of what each study's report stands behind: the question, or where it is "" the instruction."""
+        return [
+            question_ids(self.tokenizer, self.preset.prompt, question) if question else self.prompt[1]
+            for question in questions
+        ]
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:

@@ -62,7 +62,10 @@ def _some_rows(logits: Tensor) -> Iterator[slice]:
 
 
 def weights_in_place(
-    weights: Sequence[Sequence[float]], lengths: Sequence[int], chosen: Bool[Tensor, "B L-1"]
+    weights: Sequence[Sequence[float]],
+    lengths: Sequence[int],
+    chosen: Bool[Tensor, "B L-1"],
+    before: Sequence[int] | None = None,
 ) -> Float[Tensor, " R"]:
     """The weights of report tokens in the order of the loss's rows.
 
@@ -70,6 +73,7 @@ def weights_in_place(
         weights: of every report token, study by study.
         lengths: report tokens of each study; the longest report ends where the rows end.
         chosen: the positions whose next token counts (``Splice.predicts_report``).
+        before: tokens of the question that stands before each report; by default none.
 
     Raises:
         R2GenError: as many weights as report tokens are needed.
@@ -78,7 +82,9 @@ def weights_in_place(
     if found != list(lengths):
         raise R2GenError(f"weights: found {found}, expected one of each report token, {list(lengths)}.")
     table = torch.zeros(chosen.shape, device=chosen.device)
-    start = chosen.shape[1] - max(lengths)
+    before = before or [0] * len(lengths)
+    width = max(own + length for own, length in zip(before, lengths, strict=True))
     for row, values in enumerate(weights):
+        start = chosen.shape[1] - width + before[row]
         table[row, start : start + len(values)] = torch.tensor(values, device=chosen.device)
     return table[chosen]

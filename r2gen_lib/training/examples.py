@@ -66,6 +66,8 @@ class Examples:
         """Arguments of ``model(...)`` for these studies, each with the picture ``shift`` further on."""
         sources = [(i + shift) % len(self) for i in indices]
         texts: dict = {"reports": [self.studies[i].report for i in indices]}
+        if any(self.studies[i].question for i in indices):
+            texts["questions"] = [self.studies[i].question for i in indices]
         if self._weights is not None:
             texts["weights"] = [self._weights[i] for i in indices]
         if self._features is not None:

@@ -14,7 +14,8 @@ from r2gen_lib.training.examples import Examples, mean_loss
 from r2gen_lib.training.processes import Processes
 from r2gen_lib.training.schedule import cut
 
-SELECT_BY = {"val_loss": ("val_loss",), "bleu4+cider": ("bleu4", "cider")}  # name: the history's columns
+#: Name -> the history's columns that it goes by.
+SELECT_BY = {"val_loss": ("val_loss",), "bleu4+cider": ("bleu4", "cider"), "last": ("step",)}
 
 
 def validate(model: R2GenGPT, examples: Examples, optim: OptimConfig, processes: Processes) -> dict[str, float]:

@@ -14,10 +14,12 @@ from r2gen_lib.config import PRESETS
 from r2gen_lib.data.images.preprocess import to_pixel_values
 from r2gen_lib.findings.finding import FINDING_NAMES, LEARNT_NAMES, MIDLINE, Finding
 from r2gen_lib.model.finding_head import picture_logits
+from r2gen_lib.simulation import coded_findings as coded_findings_module
+from r2gen_lib.simulation.coded_findings import coded_findings
 from r2gen_lib.simulation.simulate import simulate
 from r2gen_lib.training.pretraining import data as pretraining_data
 from r2gen_lib.training.pretraining import encoder as pretrain_vision
-from r2gen_lib.training.pretraining.data import TokenPictures, coded_findings, random_findings, token_pictures
+from r2gen_lib.training.pretraining.data import TokenPictures, random_findings, token_pictures
 from r2gen_lib.training.pretraining.encoder import (
     FindingLoss,
     PretrainConfig,
@@ -178,7 +180,7 @@ def test_training_is_where_the_model_is_and_a_gpu_is_taken_by_default(small, tmp
 def test_a_chunk_is_named_by_what_is_drawn_in_it(empty_cache, monkeypatch):
     """Other codes draw other findings: pictures and labels of the older ones must not be read again."""
     monkeypatch.setattr(pretraining_data, "CHUNK", 2)
-    monkeypatch.setattr(pretraining_data, "coded_findings", dict)
+    monkeypatch.setattr(coded_findings_module, "coded_findings", dict)
     drawn = []
 
     class Drawn:

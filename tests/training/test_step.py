@@ -101,6 +101,8 @@ def test_best_by_scores():
     ]
     assert best_row(rows, optim) == rows[1] and out_of_patience(rows, optim)
     assert best_row(rows, replace(optim, select_by="val_loss"))["step"] == 8
+    worse = [*rows, {"step": 12, "val_loss": 4.0, "val_loss_shuffled": 4.0}]
+    assert best_row(worse, replace(optim, select_by="last"))["step"] == 12
 
 
 def test_the_reports_are_written_and_scored(tmp_path, monkeypatch):

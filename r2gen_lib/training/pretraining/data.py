@@ -7,16 +7,14 @@ test picture has never been seen.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from r2gen_lib.data.readers.openi import load_openi_reports
 from r2gen_lib.files import atomic_write, cache_dir
-from r2gen_lib.findings.finding import FINDING_NAMES, MIDLINE, Finding
-from r2gen_lib.findings.mesh_codes import findings_from_mesh
+from r2gen_lib.findings.finding import FINDING_NAMES, Finding
+from r2gen_lib.simulation.coded_findings import drawn_anew
 from r2gen_lib.simulation.render import key_of, parallel
 from r2gen_lib.simulation.simulate import VERSION, seed_of, simulate
 
@@ -36,17 +34,6 @@ class TokenPictures:
         return len(self.pictures)
 
 
-@lru_cache(maxsize=1)
-def coded_findings() -> dict[str, tuple[Finding, ...]]:
-    """What the codes of the training split say, by finding: with its zones, patterns and sides."""
-    by_name: dict[str, list[Finding]] = {}
-    for study in load_openi_reports(missing="skip"):
-        if study.split == "train":
-            for finding in findings_from_mesh(study.mesh, study.id, strict=False):
-                by_name.setdefault(finding.name, []).append(finding)
-    return {name: tuple(found) for name, found in by_name.items()}
-
-
 def random_findings(rng: np.random.Generator) -> tuple[Finding, ...]:
     """Nothing on a tenth of the pictures, else one to six findings, all equally likely.
 
@@ -59,18 +46,6 @@ def random_findings(rng: np.random.Generator) -> tuple[Finding, ...]:
         for extra in [name for name in names if name in group][1:]:
             names.remove(extra)
     return tuple(drawn_anew(name, rng) for name in names)
-
-
-def drawn_anew(name: str, rng: np.random.Generator) -> Finding:
-    """A finding with zone and pattern of one of its codes in the training split; side and severity are drawn."""
-    coded = coded_findings().get(name, (Finding(name),))
-    finding = coded[rng.integers(len(coded))]
-    side = str(rng.choice(["left", "right", "bilateral"], p=[0.42, 0.42, 0.16]))
-    if finding.name in MIDLINE:
-        side = finding.side
-    if finding.zone in ("lingula", "middle lobe"):
-        side = "left" if finding.zone == "lingula" else "right"
-    return replace(finding, side=side, severity=float(rng.uniform(0.1, 1.0)), code="")
 
 
 def token_pictures(count: int, seed: int, split: str = "train", workers: int | None = None) -> TokenPictures:

@@ -21,8 +21,8 @@ from r2gen_lib.findings.chexpert import CASES, PARENT
 from r2gen_lib.findings.finding import LEARNT_NAMES, Finding
 from r2gen_lib.findings.report_labeler import State, label_reports, sentence_labels
 from r2gen_lib.findings.sentences import SAYABLE, sentence_for
+from r2gen_lib.simulation.coded_findings import drawn_anew
 from r2gen_lib.sources import simulated_pictures
-from r2gen_lib.training.pretraining.data import drawn_anew
 
 _DENIALS = {case.observation: case.absent for case in reversed(CASES.values())}
 #: What the laptop's encoder sees at 224 x 224 pixels; nodules and fractures are too faint. A finding that is named in
@@ -55,13 +55,7 @@ def rewritten_studies(
             f"rewritten studies: found findings {', '.join(findings) or 'none'}; expected at least three of "
             f"{', '.join(SAYABLE)}."
         )
-    normal = [
-        study
-        for study in by_split(studies, "train")
-        if "normal" in study.mesh and study.pictures and all(picture.simulated for picture in study.pictures)
-    ]
-    nothing_found = label_reports(study.report for study in normal)[:, 0] == State.PRESENT  # the codes' "normal" errs
-    normal = [study for study, nothing in zip(normal, nothing_found, strict=True) if nothing]
+    normal = normal_studies(studies)
     if not normal:
         raise DataError(
             "rewritten studies: found no normal study with simulated pictures in the train split. Give the studies of "
@@ -69,6 +63,17 @@ def rewritten_studies(
         )
     rng = np.random.default_rng(seed)
     return [_rewritten(normal[rng.integers(len(normal))], findings, rng) for _ in range(count)]
+
+
+def normal_studies(studies: Sequence[Study]) -> list[Study]:
+    """Those of the train split, with simulated pictures, in which neither codes nor report name a finding."""
+    normal = [
+        study
+        for study in by_split(studies, "train")
+        if "normal" in study.mesh and study.pictures and all(picture.simulated for picture in study.pictures)
+    ]
+    nothing_found = label_reports(study.report for study in normal)[:, 0] == State.PRESENT  # the codes' "normal" errs
+    return [study for study, nothing in zip(normal, nothing_found, strict=True) if nothing]
 
 
 def _rewritten(study: Study, names: Sequence[str], rng: np.random.Generator) -> Study:
@@ -97,17 +102,17 @@ def rewrite(report: str, findings: Sequence[Finding], rng: np.random.Generator) 
     sentences: list[str] = []
     for sentence, states in sentence_labels(report if report.rstrip().endswith(".") else f"{report}."):
         denied = {name for name, state in states.items() if state == State.ABSENT}
-        here = [finding for finding in findings if denied & _untrue_of(finding)]
+        here = [finding for finding in findings if denied & untrue_of(finding)]
         if not here:
             sentences.append(sentence)
             continue
         sentences += [said.pop(finding) for finding in here if finding in said]
-        still = denied - set().union(*map(_untrue_of, findings))
+        still = denied - set().union(*map(untrue_of, findings))
         sentences += [_DENIALS[name] for name in sorted(still) if name in _DENIALS]
     return " ".join(dict.fromkeys([*sentences, *said.values()]))
 
 
-def _untrue_of(finding: Finding) -> set[str]:
+def untrue_of(finding: Finding) -> set[str]:
     """The observations that may not be denied beside a finding. A large heart leaves the mediastinum as it is."""
     own = CASES[finding.name].observation
     return {own, "Lung Opacity"} if PARENT.get(own) == "Lung Opacity" else {own}
