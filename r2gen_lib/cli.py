@@ -37,6 +37,7 @@ from r2gen_lib.commands import (
     simulate,
     site,
     train,
+    truth,
 )
 from r2gen_lib.errors import R2GenError
 from r2gen_lib.stopping import Stopped, as_ctrl_c
@@ -59,6 +60,7 @@ COMMANDS = (
     score,
     compare,
     counterfactual,
+    truth,
     ledger,
     labels,
     exercises,

@@ -1,0 +1,1 @@
+"""What reports say against what was drawn, on balanced simulated chests."""
