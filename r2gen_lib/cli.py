@@ -36,6 +36,7 @@ from r2gen_lib.commands import (
     score,
     simulate,
     site,
+    teach,
     train,
     truth,
 )
@@ -55,6 +56,7 @@ COMMANDS = (
     presets,
     parameters,
     train,
+    teach,
     convert,
     evaluate,
     score,
