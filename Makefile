@@ -17,7 +17,7 @@ PYTHON ?= python3.11 python3.12 python3.13 python3 python
 ARGS ?=
 
 help:
-	@echo "make run    run notebooks 00-06 in order; executed copies, HTML and a summary go to runs/"
+	@echo "make run    run notebooks 00-07 in order; executed copies, HTML and a summary go to runs/"
 	@echo "            (make run ARGS='--only 03' passes options on to r2gen course)"
 	@echo "make test   ruff, then the unit tests and every notebook under nbval"
 	@echo "make lab    JupyterLab at notebooks/00_start_here.ipynb"

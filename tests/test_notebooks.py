@@ -21,9 +21,9 @@ MACHINE_PATH = re.compile(r"/(home|root|Users|work|tmp)/|[A-Z]:\\\\?Users")
 CREDENTIALED = re.compile(r"physionet\.org/files|mimic-cxr-\d", re.IGNORECASE)
 
 
-def test_the_seven_are_there():
+def test_the_eight_are_there():
     names = {path.name[:2] for path in NOTEBOOKS}
-    assert {"00", "01", "02", "03", "04", "05", "06"} <= names
+    assert {"00", "01", "02", "03", "04", "05", "06", "07"} <= names
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
