@@ -8,7 +8,7 @@ from r2gen_lib.commands.options import beams_option, checkpoint_option, decoding
 from r2gen_lib.quick_imports import quick_imports
 
 NAME = "ask"
-HELP = "ask something about a picture"
+HELP = "ask a model that was trained with questions something about a picture"
 
 
 def options(parser: argparse.ArgumentParser) -> None:

@@ -359,8 +359,8 @@ class R2GenGPT(nn.Module):
         otherwise.
 
         Args:
-            question: such as "Is there a pleural effusion?". ``training.questions`` has those that the shipped models
-                were taught; to others they answer as a small language model can.
+            question: such as "Is there a pleural effusion?": those of ``training.questions`` are the ones that a model
+                has been trained with.
 
         Raises:
             R2GenError: the question is empty, or the model's prompt has no place for one (``PromptConfig.question``).
