@@ -97,12 +97,17 @@ MOVED = {
 }
 
 
+#: Fields that came later, as they are where nothing is said of them.
+NEW = {"prompt.question": ""}
+
+
 @pytest.mark.parametrize("name", ["laptop", "colab", "iu_xray", "mimic_cxr"])
 def test_every_field_of_a_saved_preset_keeps_its_value(name):
     written = json.loads((OLD / "presets.json").read_text(encoding="utf-8"))[name]
     read = fields(json.loads(json.dumps(preset_to_dict(preset_from_dict(written, format=1)))))
     assert {key: read[MOVED.get(key, key)] for key in fields(written)} == fields(written)
-    assert len(read) == len(fields(written))  # and nothing else is said
+    assert {key: read[key] for key in NEW} == NEW
+    assert len(read) == len(fields(written)) + len(NEW)  # and nothing else is said
 
 
 def test_a_setting_from_before_that_is_not_the_default_is_not_lost():
