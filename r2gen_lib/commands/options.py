@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from r2gen_lib.config import DEFAULT_CHECKPOINT, PRESETS, PROFILES
+from r2gen_lib.errors import R2GenError
 
 
 def profile_option(p: argparse.ArgumentParser) -> None:
@@ -34,6 +35,12 @@ def beams_option(p: argparse.ArgumentParser) -> None:
 def decoding_choices(args: argparse.Namespace) -> dict[str, int]:
     """What ``--beams`` changes of the preset's decoding."""
     return {} if args.beams is None else {"num_beams": args.beams}
+
+
+def see_empty(out: Path | None, resume: bool) -> None:
+    """Raise R2GenError where ``--out`` holds something and ``--resume`` was not given."""
+    if out and not resume and out.is_dir() and any(out.iterdir()):
+        raise R2GenError(f"--out {out}: not empty. Add --resume to go on, or give another folder.")
 
 
 def new_folder(command: str, parent: Path | None = None, name: str | None = None) -> Path:

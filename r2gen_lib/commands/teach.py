@@ -6,8 +6,15 @@ import argparse
 from pathlib import Path
 
 from r2gen_lib.commands.data import data_options, studies_of
-from r2gen_lib.commands.options import beams_option, checkpoint_option, count, decoding_choices, new_folder, positive
-from r2gen_lib.errors import R2GenError
+from r2gen_lib.commands.options import (
+    beams_option,
+    checkpoint_option,
+    count,
+    decoding_choices,
+    new_folder,
+    positive,
+    see_empty,
+)
 
 NAME = "teach"
 HELP = "teach a trained mapper what not to write: true reports beside wrong words, its own reports corrected"
@@ -41,8 +48,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Teach as the options say, and print where the checkpoint is."""
-    if args.out and not args.resume and args.out.is_dir() and any(args.out.iterdir()):
-        raise R2GenError(f"--out {args.out}: not empty. Add --resume to go on, or give another folder.")
+    see_empty(args.out, args.resume)
     from r2gen_lib import R2GenGPT
     from r2gen_lib.data.views import with_views
     from r2gen_lib.training.teaching.teach import TeachConfig, teach

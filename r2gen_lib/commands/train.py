@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from r2gen_lib.commands.data import data_options, studies_of
-from r2gen_lib.commands.options import count, new_folder, positive, positive_share, preset_option, profile_option
+from r2gen_lib.commands.options import (
+    count,
+    new_folder,
+    positive,
+    positive_share,
+    preset_option,
+    profile_option,
+    see_empty,
+)
 from r2gen_lib.config import MODES, Preset, Profile, get_preset, get_profile
 from r2gen_lib.errors import R2GenError
 
@@ -49,9 +57,9 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rewritten", type=count, default=0, metavar="N", help=words)
     words = "what --rewritten draws: three or more findings, part of a name will do, or all that have a sentence "
     words += "(default: those that the laptop's encoder sees)"
-    words_asked = "ask N questions about the pictures of --rewritten, whose answers the simulator knows (default: 0)"
-    parser.add_argument("--questions", type=count, default=0, metavar="N", help=words_asked)
     parser.add_argument("--rewritten-findings", nargs="+", default=[], metavar="NAME", help=words)
+    words = "ask N questions about the pictures of --rewritten, whose answers the simulator knows (default: 0)"
+    parser.add_argument("--questions", type=count, default=0, metavar="N", help=words)
     words = "which weights are kept: those with the least validation loss, the best (BLEU-4 + CIDEr) / 2, or the "
     words += "last (default: the preset's, val_loss)"
     parser.add_argument("--select-by", choices=("val_loss", "bleu4+cider", "last"), help=words)
@@ -77,8 +85,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train as the options say, and print where the checkpoint is."""
-    if args.out and not args.resume and args.out.is_dir() and any(args.out.iterdir()):
-        raise R2GenError(f"--out {args.out}: not empty. Add --resume to go on, or give another folder.")
+    see_empty(args.out, args.resume)
     from r2gen_lib import train
     from r2gen_lib.training.processes import Processes
 
@@ -157,6 +164,5 @@ def _model(args: argparse.Namespace, preset: Preset, profile: Profile, studies: 
     from r2gen_lib.data.selection import chosen_studies
     from r2gen_lib.simulation.render import draw_simulated
 
-    chosen = [study for split in chosen_studies(studies, profile) for study in split]
-    draw_simulated([study for study in chosen if not study.question], preset.vision.views)  # it has another's pictures
+    draw_simulated([study for split in chosen_studies(studies, profile) for study in split], preset.vision.views)
     return R2GenGPT.from_preset(preset, mode=args.mode)

@@ -77,9 +77,9 @@ class Study:
         findings: what the simulator draws; empty for real pictures.
         source: the name of the data set, such as ``"openi_sim"``.
         patient: who was examined, where that is known; a patient belongs to one split.
-        question: what is asked in place of the preset's instruction, so that ``report`` is the answer; "" for a report.
         credentialed: whether the data may be seen only under a use agreement (MIMIC-CXR): nothing of such a study
             may be saved in a notebook's output.
+        question: what is asked in place of the preset's instruction, so that ``report`` is the answer; "" for a report.
     """
 
     id: str
@@ -91,8 +91,8 @@ class Study:
     findings: tuple[Finding, ...] = ()
     source: str = ""
     patient: str = ""
-    question: str = ""
     credentialed: bool = False
+    question: str = ""
 
     def __post_init__(self) -> None:
         if self.split not in SPLITS:

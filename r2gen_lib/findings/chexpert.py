@@ -54,6 +54,8 @@ _SAID = sorted((kind for kind in KINDS if kind.present), key=lambda kind: (*_FIR
 #: Every finding that can be asked about, the most telling first.
 CASES: dict[str, Case] = {kind.name: Case(kind.name, kind.observation, kind.present, kind.absent) for kind in _SAID}
 _OBSERVATION = {kind.name: kind.observation for kind in KINDS}
+#: Observation -> a sentence that denies it.
+DENIALS = {case.observation: case.absent for case in reversed(CASES.values())}
 #: What is asked about unless you say otherwise.
 DEFAULT_FINDINGS = tuple(CASES)[:6]
 
@@ -73,6 +75,12 @@ def chosen_cases(names: Sequence[str]) -> list[Case]:
 def observation_of(finding: Finding) -> str:
     """CheXpert's observation of a drawn finding; "" for none."""
     return _OBSERVATION[finding.name]
+
+
+def untrue_of(finding: Finding) -> set[str]:
+    """The observations that may not be denied beside a finding. A large heart leaves the mediastinum as it is."""
+    own = CASES[finding.name].observation
+    return {own, "Lung Opacity"} if PARENT.get(own) == "Lung Opacity" else {own}
 
 
 def covers(finding: Finding, case: Case) -> bool:

@@ -40,19 +40,28 @@ def sentence_for(finding: Finding, rng: np.random.Generator) -> str:
         raise SimulationError(f"finding {finding.name!r}: there is no sentence for it; expected one of {SAYABLE}.")
     several = finding.side == "bilateral" and finding.name in _BILATERAL
     ways = (_BILATERAL if several else _SENTENCES)[finding.name]
-    severity = 0.5 if finding.severity is None else finding.severity
-    grade = 0 if severity < 0.4 else 1 if severity < 0.75 else 2
+    grade = _grade(finding)
     degree = ("mild", "moderate", "severe")[grade]
     text = str(rng.choice(ways))
     words = {
         "side": finding.side,
         "place": _place(finding),
         "degree": f"{degree}ly" if "{degree} enlarged" in text else degree,
-        "size": ("small", "moderate", "large")[grade],
+        "size": size_of(finding),
         "kind": _tube(finding),
     }
     said = " ".join(text.format(**words).split())  # a side that is left open leaves no gap
     return said[0].upper() + said[1:]
+
+
+def size_of(finding: Finding) -> str:
+    """How large it is in words: "small", "moderate" (also where that is left open) or "large"."""
+    return ("small", "moderate", "large")[_grade(finding)]
+
+
+def _grade(finding: Finding) -> int:
+    severity = 0.5 if finding.severity is None else finding.severity
+    return 0 if severity < 0.4 else 1 if severity < 0.75 else 2
 
 
 def _place(finding: Finding) -> str:

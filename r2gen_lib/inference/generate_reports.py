@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 from tqdm import tqdm
 
 from r2gen_lib.data.dataset import ReportDataset, report_loader
@@ -55,12 +57,24 @@ def describe_studies(
 
 def _describe_labels(model: R2GenGPT, studies: Sequence[Study], batch_size: int, **decoding: Any) -> dict[str, str]:
     """As ``describe_studies``, where the findings stand in place of a picture."""
-    texts: dict[str, str] = {}
-    for start in range(0, len(studies), batch_size):
-        batch = studies[start : start + batch_size]
-        reports = model.generate(features=encode_studies(model, batch), **decoding)
-        texts.update(zip((study.id for study in batch), reports, strict=True))
-    return texts
+    reports = describe_features(model, encode_studies(model, studies), batch_size, progress=False, **decoding)
+    return dict(zip((study.id for study in studies), reports, strict=True))
+
+
+def describe_features(
+    model: R2GenGPT,
+    features: Float[Tensor, "S N D_v"],
+    batch_size: int = WRITE_AT_ONCE,
+    progress: bool = True,
+    **decoding: Any,
+) -> list[str]:
+    """A report for each row of what ``model.encode`` or ``encode_studies`` gave, ``batch_size`` written together."""
+    reports: list[str] = []
+    with tqdm(total=len(features), unit="report", desc="writing reports", disable=not progress) as bar:
+        for some in features.split(batch_size):
+            reports += model.generate(features=some, **decoding)
+            bar.update(len(some))
+    return reports
 
 
 def _dataset(model: R2GenGPT, studies: Sequence[Study]) -> ReportDataset:

@@ -196,7 +196,8 @@ def draw_simulated(studies: Sequence, views: Sequence[str]) -> bool:
     """Draw what the cache lacks of these studies' simulated pictures.
 
     Args:
-        studies: ``Study`` objects of any source; those without a simulated picture are left alone.
+        studies: ``Study`` objects of any source; those without a simulated picture are left alone, and those that ask
+            a question: their pictures are those of the study that it is about.
         views: some of ``VIEWS``; these alone are drawn.
 
     Returns:
@@ -205,7 +206,9 @@ def draw_simulated(studies: Sequence, views: Sequence[str]) -> bool:
     Raises:
         SimulationError: one of the processes was ended from outside.
     """
-    simulated = [study for study in studies if any(picture.simulated for picture in study.pictures)]
+    simulated = [
+        study for study in studies if not study.question and any(picture.simulated for picture in study.pictures)
+    ]
     for view in views if simulated else ():
         render_pictures(simulated, view)
     return bool(simulated)

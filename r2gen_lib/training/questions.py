@@ -20,11 +20,10 @@ from r2gen_lib.data.study import Study
 from r2gen_lib.errors import DataError
 from r2gen_lib.findings.chexpert import CASES, Case, covers
 from r2gen_lib.findings.finding import MIDLINE, Finding
-from r2gen_lib.findings.sentences import sentence_for
+from r2gen_lib.findings.sentences import sentence_for, size_of
 
 EVERYTHING = "What is abnormal in this radiograph?"
 _NOTHING = "Nothing is abnormal."
-_SIZES = ((0.4, "Small."), (0.75, "Moderate."), (float("inf"), "Large."))
 
 
 def presence_question(case: Case) -> str:
@@ -70,8 +69,7 @@ def questions_about(
             both = "Both sides." if finding.side == "bilateral" else f"The {finding.side} side."
             pairs.append((side_question(case), both))
         if finding.severity is not None:
-            size = next(words for limit, words in _SIZES if finding.severity < limit)
-            pairs.append((size_question(case), size))
+            pairs.append((size_question(case), f"{size_of(finding).capitalize()}."))
     if absent:
         case = absent[rng.integers(len(absent))]
         pairs.append((presence_question(case), f"No. {case.absent}"))

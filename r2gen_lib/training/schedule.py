@@ -50,15 +50,16 @@ def rate_at(step: int, total: int, optim: OptimConfig, epoch_length: int = 1) ->
     With ``optim.rate_per_epoch`` it moves once in ``epoch_length`` steps, and ends one epoch before ``final_rate``.
     """
     if optim.rate_per_epoch:
-        return _cosine(step // epoch_length / math.ceil(total / epoch_length), optim.final_rate)
+        return cosine(step // epoch_length / math.ceil(total / epoch_length), optim.final_rate)
     warmup = min(optim.warmup_steps, max(total - 1, 0))
     if step < warmup:
         return (step + 1) / (warmup + 1)
     progress = (step - warmup) / max(total - warmup - 1, 1)
-    return _cosine(min(progress, 1.0), optim.final_rate)
+    return cosine(min(progress, 1.0), optim.final_rate)
 
 
-def _cosine(progress: float, end: float) -> float:
+def cosine(progress: float, end: float) -> float:
+    """Share of the rate after ``progress`` (0 to 1) of the run: a half cosine from 1 to ``end``."""
     return end + (1 - end) * 0.5 * (1 + math.cos(math.pi * progress))
 
 

@@ -26,8 +26,8 @@ from r2gen_lib.findings.finding import FINDING_NAMES
 from r2gen_lib.findings.report_labeler import State, label_reports
 from r2gen_lib.findings.report_phrases import OBSERVATIONS
 from r2gen_lib.inference.feature_cache import picture_pixels
+from r2gen_lib.inference.generate_reports import describe_features
 from r2gen_lib.model.finding_head import finding_logits
-from r2gen_lib.model.generation import WRITE_AT_ONCE
 
 if TYPE_CHECKING:
     from r2gen_lib.model.r2gengpt import R2GenGPT
@@ -64,7 +64,7 @@ def run_pairs(
     exposures = list(dict.fromkeys(exposure for pair in pairs for exposure in (pair.without, pair.with_)))
     place = {exposure: i for i, exposure in enumerate(exposures)}
     features = encode_exposures(model, exposures, batch_size, progress)
-    reports = _reports(model, features, progress, decoding)
+    reports = describe_features(model, features, progress=progress, **decoding)
     says = label_reports(reports) >= State.UNCERTAIN  # (exposures, 14)
     seen = finding_logits(model, features)
     cases = list(dict.fromkeys(pair.case for pair in pairs if pair.case))
@@ -111,15 +111,6 @@ def encode_exposures(
             parts.append(model.encode(picture_pixels(model, [exposure.draw().picture for exposure in chunk])).float())
             bar.update(len(chunk))
     return torch.cat(parts)
-
-
-def _reports(model: R2GenGPT, features: Tensor, progress: bool, decoding: dict) -> list[str]:
-    reports: list[str] = []
-    with tqdm(total=len(features), unit="report", desc="writing reports", disable=not progress) as bar:
-        for start in range(0, len(features), WRITE_AT_ONCE):
-            reports += model.generate(features=features[start : start + WRITE_AT_ONCE], **decoding)
-            bar.update(len(reports) - bar.n)
-    return reports
 
 
 def _asked(pairs: Sequence[Pair], case: Case, place: dict[Exposure, int]) -> list[int]:

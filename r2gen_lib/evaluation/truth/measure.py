@@ -1,8 +1,8 @@
 """Does the report say what was drawn? Precision, recall and F1 of each finding, and what else a report can get wrong.
 
 What a report should say is known to the voxel, and each finding is as frequent as its look-alikes and the normal
-chests: a rare one weighs as much as a common one. A report *says* a finding
-where the rules of ``report_labeler`` read its observation from it as present or uncertain. All pictures are simulated.
+chests: a rare one weighs as much as a common one. A report *says* a finding where the rules of ``report_labeler`` read
+its observation from it as present or uncertain. All pictures are simulated.
 """
 
 from __future__ import annotations
@@ -102,10 +102,8 @@ def judge(studies: Sequence[Study], reports: Sequence[str], seed: int = 0) -> Tr
         }
     summary = {"macro F1": _row(np.mean(scores, axis=0), len(studies))}
     normal, sided = groups == NORMAL, (chests["side"].isin(["left", "right"]) & (chests["side said"] != "")).to_numpy()
-    every, invented, missed = (
-        np.ones(len(studies), bool),
-        *((chests[c] != "").to_numpy() for c in ("invented", "missed")),
-    )
+    every = np.ones(len(studies), bool)
+    invented, missed = (chests.invented != "").to_numpy(), (chests.missed != "").to_numpy()
     for name, flags, among in (
         ("reports that contradict themselves", (chests.contradicts != "").to_numpy(), every),
         ("normal chests with an invented finding", invented, normal),

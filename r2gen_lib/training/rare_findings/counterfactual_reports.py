@@ -17,14 +17,13 @@ import numpy as np
 
 from r2gen_lib.data.study import Study, by_split
 from r2gen_lib.errors import DataError
-from r2gen_lib.findings.chexpert import CASES, PARENT
+from r2gen_lib.findings.chexpert import DENIALS, untrue_of
 from r2gen_lib.findings.finding import LEARNT_NAMES, Finding
 from r2gen_lib.findings.report_labeler import State, label_reports, sentence_labels
 from r2gen_lib.findings.sentences import SAYABLE, sentence_for
 from r2gen_lib.simulation.coded_findings import drawn_anew
 from r2gen_lib.sources import simulated_pictures
 
-_DENIALS = {case.observation: case.absent for case in reversed(CASES.values())}
 #: What the laptop's encoder sees at 224 x 224 pixels; nodules and fractures are too faint. A finding that is named in
 #: reports and not seen is learnt all the same, as something to say now and then: it becomes an invention.
 CLEAR = tuple(
@@ -108,11 +107,5 @@ def rewrite(report: str, findings: Sequence[Finding], rng: np.random.Generator) 
             continue
         sentences += [said.pop(finding) for finding in here if finding in said]
         still = denied - set().union(*map(untrue_of, findings))
-        sentences += [_DENIALS[name] for name in sorted(still) if name in _DENIALS]
+        sentences += [DENIALS[name] for name in sorted(still) if name in DENIALS]
     return " ".join(dict.fromkeys([*sentences, *said.values()]))
-
-
-def untrue_of(finding: Finding) -> set[str]:
-    """The observations that may not be denied beside a finding. A large heart leaves the mediastinum as it is."""
-    own = CASES[finding.name].observation
-    return {own, "Lung Opacity"} if PARENT.get(own) == "Lung Opacity" else {own}

@@ -14,14 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from r2gen_lib.findings.chexpert import CASES, PARENT, observation_of
+from r2gen_lib.findings.chexpert import CASES, DENIALS, PARENT, observation_of, untrue_of
 from r2gen_lib.findings.finding import Finding
 from r2gen_lib.findings.laterality import side_in_report
 from r2gen_lib.findings.report_labeler import State, sentence_labels
 from r2gen_lib.findings.sentences import sentence_for
-from r2gen_lib.training.rare_findings.counterfactual_reports import untrue_of
 
-_DENIALS = {case.observation: case.absent for case in reversed(CASES.values())}
 #: What reports deny by habit; where it was invented, it is denied in that place. Nobody writes "there is no catheter".
 _OFTEN_DENIED = ("Pleural Effusion", "Pneumothorax", "Cardiomegaly", "Consolidation", "Edema")
 
@@ -81,7 +79,7 @@ def correct(
     denied_anywhere = {name for _, states in written for name, state in states.items() if state == State.ABSENT}
     out: list[Sentence] = []
     pending: str | None = None  # a sentence that was taken out, and nothing has come in its place yet
-    said: dict[Finding, bool] = {}
+    said: set[Finding] = set()
     claimed: set[str] = set()
     invented, missed, wrong_side = set(), set(), set()
 
@@ -95,7 +93,7 @@ def correct(
 
     def say(finding: Finding, instead_of: str | None) -> None:
         if finding not in said:
-            said[finding] = True
+            said.add(finding)
             claimed.add(observation_of(finding))
             add(sentence_for(finding, rng), True, instead_of)
 
@@ -114,8 +112,8 @@ def correct(
             still = denied - set().union(*map(untrue_of, must))
             if not here:
                 still |= {name for name in false if name in _OFTEN_DENIED and name not in denied_anywhere}
-            for name in sorted(still & set(_DENIALS)):
-                add(_DENIALS[name], False, text if len(out) == before else None)
+            for name in sorted(still & set(DENIALS)):
+                add(DENIALS[name], False, text if len(out) == before else None)
             if len(out) == before and pending is None:
                 pending = text
             continue
@@ -129,11 +127,11 @@ def correct(
             if len(out) == before and pending is None:
                 pending = text
             continue
-        if claims and claims <= claimed and not [finding for finding in here if finding not in said]:
+        if claims and claims <= claimed and said.issuperset(here):
             pending = text if pending is None else pending  # said already
             continue
         claimed |= claims
-        said.update(dict.fromkeys(here, True))
+        said.update(here)
         add(text, bool(claims), None)
     for finding in must:
         if finding not in said:

@@ -26,15 +26,16 @@ from r2gen_lib.files import atomic_write
 from r2gen_lib.findings.contradictions import contradictions
 from r2gen_lib.findings.finding import FINDING_NAMES, Finding
 from r2gen_lib.inference.feature_cache import encode_studies
+from r2gen_lib.inference.generate_reports import describe_features
 from r2gen_lib.model.alignment import question_ids
 from r2gen_lib.model.checkpoint import load_trainable, save_trainable
 from r2gen_lib.model.finding_head import finding_logits
-from r2gen_lib.model.generation import WRITE_AT_ONCE
 from r2gen_lib.model.r2gengpt import R2GenGPT
 from r2gen_lib.simulation.render import draw_simulated
 from r2gen_lib.training.examples import Examples, mean_loss
 from r2gen_lib.training.questions import question_studies
 from r2gen_lib.training.rare_findings.counterfactual_reports import CLEAR, normal_studies, rewritten_studies
+from r2gen_lib.training.schedule import cosine, cut
 from r2gen_lib.training.teaching.chests import lesson_studies
 from r2gen_lib.training.teaching.contrast import contrasted
 from r2gen_lib.training.teaching.correction import correct
@@ -176,9 +177,7 @@ def _corrections(
     chests = lesson_studies(config.chests, config.seed * 1000 + number)
     draw_simulated(chests, model.preset.vision.views)
     features = encode_studies(model, chests, progress=progress)
-    reports: list[str] = []
-    for start in tqdm(range(0, len(chests), WRITE_AT_ONCE), desc=f"round {number + 1}: writing", disable=not progress):
-        reports += model.generate(features=features[start : start + WRITE_AT_ONCE], **decoding)
+    reports = describe_features(model, features, progress=progress, **decoding)
     seen = visible_findings(model, features, [study.findings for study in chests], config.unseen)
     corrections = [
         correct(report, study.findings, rng, must) for report, study, must in zip(reports, chests, seen, strict=True)
@@ -233,13 +232,13 @@ def _learn(
     parameters = list(model.trainable_parameters().values())
     optimizer = torch.optim.AdamW(parameters, config.learning_rate, weight_decay=0.0)
     order = sorted(rng.permutation(len(lessons)), key=lambda i: len(lessons[i].weights) // 8)  # alike in length
-    batches = [order[i : i + config.batch_size] for i in range(0, len(order), config.batch_size)]
+    batches = cut(order, config.batch_size)
     rng.shuffle(batches)
     losses: list[tuple[float, float]] = []
     model.train()
     for step, batch in enumerate(tqdm(batches, desc=f"round {number + 1}: learning", disable=not progress)):
         done = (number + step / len(batches)) / config.rounds
-        share = (0.02 + 0.49 * (1 + np.cos(np.pi * done))) * min(1.0, (step + 1) / WARM_UP)
+        share = cosine(done, 1 / 50) * min(1.0, (step + 1) / WARM_UP)
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * share
         some = [lessons[i] for i in batch]
@@ -274,8 +273,7 @@ def _with_real(
         batch = real.batch(beside)
         inputs["features"] = torch.cat([features, batch["features"]])
         inputs["reports"] += batch["reports"]
-        plain = batch.get("weights") or [[1.0] * real.lengths[i] for i in beside]
-        inputs["weights"] += plain
+        inputs["weights"] += batch.get("weights") or [[1.0] * real.lengths[i] for i in beside]
         if "questions" in batch:
             inputs["questions"] = [""] * len(lessons) + batch["questions"]
     return inputs
