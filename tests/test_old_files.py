@@ -98,7 +98,7 @@ MOVED = {
 
 
 #: Fields that came later, as they are where nothing is said of them.
-NEW = {"prompt.question": ""}
+NEW = {"prompt.question": "", "decoding.consistent": False}
 
 
 @pytest.mark.parametrize("name", ["laptop", "colab", "iu_xray", "mimic_cxr"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from r2gen_lib.config import DEFAULT_CHECKPOINT, PRESETS, PROFILES
 from r2gen_lib.errors import R2GenError
@@ -28,13 +29,16 @@ def checkpoint_option(p: argparse.ArgumentParser) -> None:
 
 
 def beams_option(p: argparse.ArgumentParser) -> None:
-    """``--beams``, which ``decoding_choices`` reads."""
+    """``--beams`` and ``--as-written``, which ``decoding_choices`` reads."""
     p.add_argument("--beams", type=positive, metavar="N", help="width of the search (default: the preset's)")
+    words = "keep sentences that contradict the rest of their report (default: the laptop preset leaves them out)"
+    p.add_argument("--as-written", action="store_true", help=words)
 
 
-def decoding_choices(args: argparse.Namespace) -> dict[str, int]:
-    """What ``--beams`` changes of the preset's decoding."""
-    return {} if args.beams is None else {"num_beams": args.beams}
+def decoding_choices(args: argparse.Namespace) -> dict[str, Any]:
+    """What ``--beams`` and ``--as-written`` change of the preset's decoding."""
+    chosen: dict[str, Any] = {} if args.beams is None else {"num_beams": args.beams}
+    return chosen | ({"consistent": False} if args.as_written else {})
 
 
 def see_empty(out: Path | None, resume: bool) -> None:

@@ -108,7 +108,9 @@ _LAPTOP = Preset(
         scale=4.0,
         start_gain="embedding_std",
     ),
-    decoding=DecodingConfig(num_beams=3, max_new_tokens=100, repetition_penalty=1.1, no_repeat_ngram_size=6),
+    decoding=DecodingConfig(
+        num_beams=3, max_new_tokens=100, repetition_penalty=1.1, no_repeat_ngram_size=6, consistent=True
+    ),
 )
 
 _COLAB = Preset(

@@ -41,6 +41,7 @@ _ANYWHERE = {  # a setting that has the same source in every preset
     "vision.noisy_when_frozen": "ours: off; the code leaves its frozen encoder in training mode",
     "target.mask_token_0": "ours: off; the code pads with <unk>, so an <unk> in a report is masked with the padding",
     "decoding.cut_unfinished": "ours: on; a report cut off in a word is no report; the code leaves it so",
+    "decoding.consistent": "ours: off; the code keeps what the model wrote",
     "decoding.do_sample": "paper: beam search, so nothing is drawn",
     "decoding.temperature": "ours: the distribution as it is, where sampling is asked for",
     "decoding.top_k": "ours: every token, where sampling is asked for",
@@ -96,6 +97,7 @@ _OURS = {
     "decoding.repetition_penalty": "ours: the code's 2.0 makes a small model avoid words that it needs twice",
     "decoding.length_penalty": "ours: none; the score of a report is its mean log-probability a token",
     "decoding.no_repeat_ngram_size": "ours: no six words twice, which a small model does and a radiologist seldom",
+    "decoding.consistent": "ours: on; chosen on validation chests (docs/experiments.md)",
     "mapper.bias": "measured: 0.15 nats in the first 100 steps (docs/experiments.md)",
 }
 

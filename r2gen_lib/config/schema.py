@@ -203,6 +203,8 @@ class DecodingConfig:
         top_k: a token is drawn among so many of the likeliest; 0: among all.
         top_p: and of those among the fewest that hold this share of the probability.
         seed: decides the draws.
+        consistent: sentences that contradict the rest of their report are left out
+            (``findings.consistent.without_contradictions``); a stream shows them.
     """
 
     num_beams: _Count = 3
@@ -217,6 +219,7 @@ class DecodingConfig:
     top_k: _CountOrZero = 0
     top_p: _Share = 1.0
     seed: int = 0
+    consistent: bool = False
 
     @model_validator(mode="after")
     def _fits_together(self) -> DecodingConfig:

@@ -102,6 +102,8 @@ def decoding_of(way: str, max_new_tokens: int = 60, temperature: float = 0.8, se
 def written(model: R2GenGPT, grey: np.ndarray, **decoding: Any) -> Iterator[str]:
     """The report so far, longer each time; beams give it once, whole, for their text changes until the end.
 
+    Where the decoding is ``consistent``, the last one lacks the sentences that contradict the others.
+
     Args:
         grey: uint8 ``(H, W)``, a frontal radiograph.
         decoding: as ``decoding_of`` gives it.
@@ -116,6 +118,10 @@ def written(model: R2GenGPT, grey: np.ndarray, **decoding: Any) -> Iterator[str]
     for piece in model.stream(pixel_values, **decoding):
         text += piece
         yield text
+    if decoding.get("consistent", model.preset.decoding.consistent):
+        from r2gen_lib.findings.consistent import without_contradictions
+
+        yield without_contradictions(text)
 
 
 def changes(before: str, after: str) -> tuple[str, str]:

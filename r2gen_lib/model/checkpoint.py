@@ -107,6 +107,31 @@ def load_mapper(model: Trained, folder_or_name: str | Path) -> None:
     load_strictly(model.mapper, resized(mapper, model.mapper.state_dict(), str(folder)), str(folder))
 
 
+def save_halved(folder_or_name: str | Path, out: str | Path) -> Path:
+    """A copy of a checkpoint with its tensors in fp16: half the bytes; a model that loads it computes as before.
+
+    Args:
+        folder_or_name: the checkpoint; its curve, ``history.csv``, is not copied.
+        out: the copy's folder.
+
+    Raises:
+        CheckpointError: no checkpoint, a number that fp16 can't hold, or ``out`` cannot be written.
+    """
+    folder = resolve(folder_or_name)
+    config = read_config(folder)
+    tensors = {name: tensor.half() for name, tensor in read_tensors(folder / TENSORS).items()}
+    too_large = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+    if too_large:
+        raise CheckpointError(
+            f"{folder / TENSORS}: {', '.join(sorted(too_large))} has numbers that are not finite or beyond fp16's "
+            "65,504. Keep it as it is."
+        )
+    with folder_writer(out, marker=CONFIG) as temporary:
+        save_file(tensors, temporary / TENSORS, metadata={"format": "pt"})
+        (temporary / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+    return Path(out)
+
+
 def read_config(folder: str | Path) -> dict[str, Any]:
     """``config.json`` of a checkpoint, with ``preset`` and ``mode`` checked to be there.
 

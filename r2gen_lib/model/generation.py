@@ -22,6 +22,7 @@ from transformers import (
 
 from r2gen_lib.config import DecodingConfig
 from r2gen_lib.errors import R2GenError
+from r2gen_lib.findings.consistent import without_contradictions
 from r2gen_lib.model.alignment import Splice
 from r2gen_lib.model.llama_decoder import LlamaDecoder, why_not
 from r2gen_lib.model.logits_processors import ScoreRules, score_processors
@@ -44,7 +45,7 @@ class Generated:
     Attributes:
         text: the report alone, without special tokens.
         finished: False when ``max_new_tokens`` ended it; ``text`` is then cut to a whole sentence or word.
-        ids: the generated token ids, up to the end token, before anything was cut back.
+        ids: the generated token ids, up to the end token, before anything was cut back or left out.
     """
 
     text: str
@@ -82,7 +83,7 @@ def generate_reports(
         else:  # sharded: every process goes on until the last one's reports have ended
             arguments = _arguments(tokenizer, some, decoding, ends)
             reports += language.generate(**arguments, synced_gpus=is_sharded(language)).tolist()
-    return [_finish(ids, tokenizer, ends, decoding.cut_unfinished) for ids in reports]
+    return [_finish(ids, tokenizer, ends, decoding) for ids in reports]
 
 
 def studies_at_once(language: nn.Module, places: int, decoding: DecodingConfig) -> int:
@@ -269,11 +270,17 @@ def _arguments(
     )
 
 
-def _finish(ids: list[int], tokenizer: PreTrainedTokenizerBase, ends: Sequence[int], cut: bool) -> Generated:
+def _finish(
+    ids: list[int], tokenizer: PreTrainedTokenizerBase, ends: Sequence[int], decoding: DecodingConfig
+) -> Generated:
     end = next((place for place, token in enumerate(ids) if token in ends), None)
     ids = ids[:end]
     text = tokenizer.decode(ids, skip_special_tokens=True).strip()
-    return Generated(cut_to_whole(text) if cut and end is None else text, end is not None, ids)
+    if decoding.cut_unfinished and end is None:
+        text = cut_to_whole(text)
+    if decoding.consistent:
+        text = without_contradictions(text)
+    return Generated(text, end is not None, ids)
 
 
 def cut_to_whole(text: str) -> str:

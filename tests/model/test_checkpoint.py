@@ -145,6 +145,25 @@ def test_who_may_read_a_checkpoint_is_for_the_umask_to_say(tmp_path, umask, fold
     assert folder.stat().st_mode & 0o777 == 0o750
 
 
+def test_a_halved_checkpoint_has_half_the_bytes_and_writes_as_before(tmp_path):
+    model, pixels = trained("delta"), tiny_pixels()
+    folder = model.save_trainable(tmp_path / "whole", notes={"step": 3})
+    half = checkpoint.save_halved(folder, tmp_path / "half")
+    assert {tensor.dtype for tensor in load_file(half / checkpoint.TENSORS).values()} == {torch.float16}
+    assert checkpoint.read_config(half) == checkpoint.read_config(folder)
+    loaded = tiny_model("delta")
+    checkpoint.load_trainable(loaded, half)
+    assert torch.allclose(loaded.visual_tokens(pixels), model.visual_tokens(pixels), atol=0.02)
+    assert {p.dtype for p in loaded.trainable_parameters().values()} == {torch.float32}
+
+    with torch.no_grad():
+        model.mapper.proj.bias[0] = 1e6
+    model.save_trainable(folder)
+    with pytest.raises(CheckpointError, match=r"mapper.proj.bias has numbers .* beyond fp16"):
+        checkpoint.save_halved(folder, tmp_path / "half")
+    assert checkpoint.read_config(half)["notes"] == {"step": 3}  # what was there is there still
+
+
 def test_delta_starts_from_the_mapper_of_a_shallow_checkpoint(tmp_path):
     shallow = trained("shallow")
     folder = shallow.save_trainable(tmp_path / "shallow")

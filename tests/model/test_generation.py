@@ -101,7 +101,7 @@ def test_every_setting_of_sampling_is_live(model, setting):
 
 def test_no_field_is_left_untested():
     tested = {name for setting in SETTINGS for name in setting} | {"temperature", "top_k", "top_p", "seed"}
-    elsewhere = {"cut_unfinished"}  # test_original_behaviour
+    elsewhere = {"cut_unfinished", "consistent"}  # test_original_behaviour, test_shipped
     assert tested | elsewhere == set(asdict(DecodingConfig()))
 
 

@@ -41,15 +41,15 @@ def rewritten(report, *findings):
         (
             "The heart is normal in size. No pneumothorax or pleural effusion. The lungs are clear.",
             EFFUSION,
-            "The heart is normal in size. There is a small left pleural effusion. There is no pneumothorax. "
-            "The lungs are clear.",
+            "The heart is normal in size. The lungs are clear. There is a small left pleural effusion. "
+            "There is no pneumothorax.",
         ),
         (
             "The cardiomediastinal silhouette is normal. The heart size is normal. The lungs are clear.",
             HEART,
             "There is moderate cardiomegaly. The mediastinum is normal. The lungs are clear.",
         ),
-        ("The mediastinum is normal. Lungs are clear.", HEART, "The mediastinum is normal. Lungs are clear. There is"),
+        ("The mediastinum is normal. Lungs are clear.", HEART, "There is moderate cardiomegaly. The mediastinum is"),
         ("Normal heart. Lungs are clear. No effusion.", NODULE, "Normal heart. There is a nodule in the right upper"),
         ("The heart is normal", EFFUSION, "The heart is normal. There is a small left pleural effusion."),
     ],

@@ -19,6 +19,7 @@ from r2gen_lib.data.study import Study, by_split
 from r2gen_lib.errors import DataError
 from r2gen_lib.findings.chexpert import DENIALS, untrue_of
 from r2gen_lib.findings.finding import LEARNT_NAMES, Finding
+from r2gen_lib.findings.reading_order import in_reading_order
 from r2gen_lib.findings.report_labeler import State, label_reports, sentence_labels
 from r2gen_lib.findings.sentences import SAYABLE, sentence_for
 from r2gen_lib.simulation.coded_findings import drawn_anew
@@ -92,7 +93,7 @@ def rewrite(report: str, findings: Sequence[Finding], rng: np.random.Generator) 
     """A normal report that says ``findings`` are there, and of all else what it said.
 
     The first sentence that denies a finding gives way to the one that says it, others that deny it fall away, and what
-    they denied beside it is denied again. A finding that nothing denied is said at the end.
+    they denied beside it is denied again. All sentences then stand in the order of reading.
 
     Raises:
         SimulationError: a finding has no sentence.
@@ -108,4 +109,4 @@ def rewrite(report: str, findings: Sequence[Finding], rng: np.random.Generator) 
         sentences += [said.pop(finding) for finding in here if finding in said]
         still = denied - set().union(*map(untrue_of, findings))
         sentences += [DENIALS[name] for name in sorted(still) if name in DENIALS]
-    return " ".join(dict.fromkeys([*sentences, *said.values()]))
+    return " ".join(in_reading_order(dict.fromkeys([*sentences, *said.values()])))

@@ -100,7 +100,7 @@ def teach(
         out_dir: gets ``round-N`` (a checkpoint after each round) and ``history.csv``.
         config: how long.
         progress: show progress bars.
-        decoding: of the reports that are corrected; by default the preset's.
+        decoding: of the reports that are corrected; by default the preset's, contradictions left in.
 
     Returns:
         A row a round: the losses of its steps, and the loss of the val split after it, with its own and with another
@@ -177,7 +177,7 @@ def _corrections(
     chests = lesson_studies(config.chests, config.seed * 1000 + number)
     draw_simulated(chests, model.preset.vision.views)
     features = encode_studies(model, chests, progress=progress)
-    reports = describe_features(model, features, progress=progress, **decoding)
+    reports = describe_features(model, features, progress=progress, **{"consistent": False} | decoding)
     seen = visible_findings(model, features, [study.findings for study in chests], config.unseen)
     corrections = [
         correct(report, study.findings, rng, must) for report, study, must in zip(reports, chests, seen, strict=True)
