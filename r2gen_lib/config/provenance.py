@@ -121,9 +121,8 @@ SOURCES: Mapping[str, Mapping[str, str]] = {
         "optim.encoder_rate": "ours: 6e-3 is the mapper's; the encoder's own tensors get 3e-4",
         "optim.batch_size": "measured: 2.1 GB at most in training (benchmarks/memory.py); 360 steps fit a lesson",
         "optim.epochs": "ours: for the longer run; lessons stop by the profile's steps",
-        "mapper.rank": "measured: rank 32 brought 0.25 nats in 120 steps, this one more (docs/experiments.md)",
+        "mapper.rank": "measured: rank 32 brought 0.25 nats in 120 steps, more rank more (docs/experiments.md)",
         "mapper.scale": "measured: with rank 128, 0.11 nats in 300 steps beside rank 32 (docs/experiments.md)",
-        "mapper.pool": "measured: a quarter less time a step than 49, which learn sooner (docs/experiments.md)",
     },
     "colab": _SWIN_B
     | _OURS

@@ -27,8 +27,8 @@ class VisualMapper(nn.Module):
         pool: side of the token grid that is passed on (None: all tokens); neighbours are averaged.
         tokens: how many tokens are passed on; needed where each has parameters of its own (``bias``, ``rank``).
         bias: each token has a learned vector of its own, added last and starting at 0. The projection's bias is the
-            same for every token, so that without these the mapper can only say "write a report" sixteen times in the
-            same words. Off, as in the paper: none.
+            same for every token, so that without these the mapper can only say "write a report" once for each token
+            in the same words. Off, as in the paper: none.
         rank: of a projection that each token has of its own, added to the common one before the norm: ``B_j A x``, with
             one ``A (rank, D_v)`` for all and ``B_j (D_lm, rank)`` starting at 0, as in LoRA. A bright spot at the heart
             and one at the lung's base then become different words. 0, as in the paper: none.
@@ -146,7 +146,7 @@ def question_ids(tokenizer: PreTrainedTokenizerBase, prompt: PromptConfig, quest
         raise R2GenError(
             f"PromptConfig.question: found {prompt.question!r}{' with chat=True' * prompt.chat}, expected the words "
             "around a question, with {question} in its place and chat=False. A model that was trained without "
-            "questions, as the shipped ones were, can't be asked: train one with r2gen train --questions."
+            "questions can't be asked: take laptop-ask, or train one with r2gen train --questions."
         )
     text = prompt.question.replace("{question}", question.strip())
     return tokenizer(text, add_special_tokens=False).input_ids
