@@ -73,7 +73,7 @@ def test_shipped_and_own_models_can_be_chosen(tmp_path, monkeypatch, model):
     found = demo.checkpoints()
     assert found["laptop-shallow"] == "laptop-shallow (shallow, preset laptop)"
     assert found["laptop-delta"] == "laptop-delta (delta, preset laptop)"
-    assert found[str(mine)] == "mine/best (shallow, preset tiny)" and len(found) == 4
+    assert found[str(mine)] == "mine/best (shallow, preset tiny)" and len(found) == 3
     with pytest.raises(R2GenError, match="nowhere"):
         demo.checkpoints(["nowhere"])
 

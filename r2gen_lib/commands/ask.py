@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 from r2gen_lib.commands.options import beams_option, checkpoint_option, decoding_choices
-from r2gen_lib.config import ASKED_CHECKPOINT
 from r2gen_lib.quick_imports import quick_imports
 
 NAME = "ask"
@@ -19,7 +18,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     words = 'such as "Is there a pleural effusion?", "On which side is the pneumothorax?", "What is abnormal in this '
     words += 'radiograph?"'
     parser.add_argument("questions", nargs="+", metavar="QUESTION", help=words)
-    checkpoint_option(parser, ASKED_CHECKPOINT)
+    checkpoint_option(parser)
     beams_option(parser)
 
 

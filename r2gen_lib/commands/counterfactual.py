@@ -70,7 +70,8 @@ def run(args: argparse.Namespace) -> int:
     beams = args.beams or model.preset.decoding.num_beams
     out = args.out or new_folder(NAME)
     note = f"checkpoint {args.checkpoint}, {args.patients} normal test patients, severity {args.severity:g}, "
-    note += f"seed {args.seed}, {'greedy' if beams == 1 else f'{beams} beams'}, simulated radiographs"
+    note += f"seed {args.seed}, {'greedy' if beams == 1 else f'{beams} beams'}"
+    note += f"{', as written' * args.as_written}, simulated radiographs"
     save(result, out, note)
     print(note)
     print(format_table(counterfactual_table(result)) + "\n")

@@ -22,23 +22,24 @@ def preset_option(p: argparse.ArgumentParser) -> None:
     p.add_argument("--preset", default="laptop", choices=PRESETS, help="what is trained (default laptop)")
 
 
-def checkpoint_option(p: argparse.ArgumentParser, default: str = DEFAULT_CHECKPOINT) -> None:
+def checkpoint_option(p: argparse.ArgumentParser) -> None:
     """``--checkpoint``."""
-    words = f"a folder that training wrote, or a shipped model's name (default {default})"
-    p.add_argument("--checkpoint", default=default, metavar="FOLDER", help=words)
+    words = f"a folder that training wrote, or a shipped model's name (default {DEFAULT_CHECKPOINT})"
+    p.add_argument("--checkpoint", default=DEFAULT_CHECKPOINT, metavar="FOLDER", help=words)
 
 
-def beams_option(p: argparse.ArgumentParser) -> None:
-    """``--beams`` and ``--as-written``, which ``decoding_choices`` reads."""
+def beams_option(p: argparse.ArgumentParser, as_written: bool = True) -> None:
+    """``--beams`` and, unless told otherwise, ``--as-written``, which ``decoding_choices`` reads."""
     p.add_argument("--beams", type=positive, metavar="N", help="width of the search (default: the preset's)")
     words = "keep sentences that contradict the rest of their report (default: the laptop preset leaves them out)"
-    p.add_argument("--as-written", action="store_true", help=words)
+    if as_written:
+        p.add_argument("--as-written", action="store_true", help=words)
 
 
 def decoding_choices(args: argparse.Namespace) -> dict[str, Any]:
     """What ``--beams`` and ``--as-written`` change of the preset's decoding."""
     chosen: dict[str, Any] = {} if args.beams is None else {"num_beams": args.beams}
-    return chosen | ({"consistent": False} if args.as_written else {})
+    return chosen | ({"consistent": False} if getattr(args, "as_written", False) else {})
 
 
 def see_empty(out: Path | None, resume: bool) -> None:

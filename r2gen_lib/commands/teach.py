@@ -41,7 +41,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     words = "what the preference for the right token weighs beside the loss of the words (default 0.3)"
     parser.add_argument("--preference", type=float, default=0.3, metavar="W", help=words)
     parser.add_argument("--seed", type=count, default=0, metavar="N", help="of chests, words and batches (default 0)")
-    beams_option(parser)
+    beams_option(parser, as_written=False)  # what is corrected is what the model writes
     parser.add_argument("--out", type=Path, help="folder for a checkpoint a round (default: a new one in runs/)")
     parser.add_argument("--resume", action="store_true", help="go on from the last whole round in --out")
 

@@ -40,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
     ):
         with atomic_write(out / f"{name}.csv") as path:
             table.to_csv(path, index=index, float_format="%.4f")
+    print(f"checkpoint {args.checkpoint}, split {args.split}, seed {args.seed}{', as written' * args.as_written}")
     print(format_truth(truth))
     print(f"tables and reports: {out}")
     return 0

@@ -4,7 +4,7 @@ A *preset* names the encoder, the language model, the prompt, the decoding and t
 the result means. A *profile* only says how many studies and steps are spent on it.
 """
 
-from r2gen_lib.config.presets import ASKED_CHECKPOINT, DEFAULT_CHECKPOINT, PRESETS, get_preset
+from r2gen_lib.config.presets import DEFAULT_CHECKPOINT, PRESETS, get_preset
 from r2gen_lib.config.profiles import PROFILES, get_profile
 from r2gen_lib.config.schema import (
     MODES,
@@ -22,7 +22,6 @@ from r2gen_lib.config.schema import (
 )
 
 __all__ = [
-    "ASKED_CHECKPOINT",
     "DEFAULT_CHECKPOINT",
     "MODES",
     "PRESETS",

@@ -19,7 +19,6 @@ from r2gen_lib.config.schema import (
 
 #: The shipped model (``data/weights``) that commands and the demo take where none is named.
 DEFAULT_CHECKPOINT = "laptop-shallow"
-ASKED_CHECKPOINT = "laptop-ask"
 
 _LLAMA_2_7B = dict(
     vocab_size=32000,

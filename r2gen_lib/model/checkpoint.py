@@ -108,18 +108,24 @@ def load_mapper(model: Trained, folder_or_name: str | Path) -> None:
 
 
 def save_halved(folder_or_name: str | Path, out: str | Path) -> Path:
-    """A copy of a checkpoint with its tensors in fp16: half the bytes; a model that loads it computes as before.
+    """A copy of a checkpoint with its tensors in fp16: half the bytes of fp32. Training computes with the same numbers,
+    rounded to eleven bits.
 
     Args:
         folder_or_name: the checkpoint; its curve, ``history.csv``, is not copied.
-        out: the copy's folder.
+        out: the copy's folder, new or empty.
 
     Raises:
-        CheckpointError: no checkpoint, a number that fp16 can't hold, or ``out`` cannot be written.
+        CheckpointError: no checkpoint, a number that fp16 can't hold, or ``out`` holds something or cannot be written.
     """
-    folder = resolve(folder_or_name)
+    folder, out = resolve(folder_or_name), Path(out)
     config = read_config(folder)
-    tensors = {name: tensor.half() for name, tensor in read_tensors(folder / TENSORS).items()}
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise CheckpointError(f"{out}: holds something already, which would be lost. Give a new folder.")
+    tensors = {
+        name: tensor.half() if tensor.is_floating_point() else tensor
+        for name, tensor in read_tensors(folder / TENSORS).items()
+    }
     too_large = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
     if too_large:
         raise CheckpointError(
@@ -129,7 +135,7 @@ def save_halved(folder_or_name: str | Path, out: str | Path) -> Path:
     with folder_writer(out, marker=CONFIG) as temporary:
         save_file(tensors, temporary / TENSORS, metadata={"format": "pt"})
         (temporary / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
-    return Path(out)
+    return out
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:

@@ -43,7 +43,7 @@ class Generated:
     """One report.
 
     Attributes:
-        text: the report alone, without special tokens.
+        text: the report alone, without special tokens, and with ``consistent`` without what contradicts it.
         finished: False when ``max_new_tokens`` ended it; ``text`` is then cut to a whole sentence or word.
         ids: the generated token ids, up to the end token, before anything was cut back or left out.
     """

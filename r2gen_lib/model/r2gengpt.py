@@ -378,7 +378,8 @@ class R2GenGPT(nn.Module):
     ) -> Iterator[str]:
         """The report of one study, piece by piece as it is written; greedy, or sampled with ``do_sample=True``.
 
-        Joined, the pieces are what ``generate(num_beams=1, ...)`` gives, before an unfinished end is cut back.
+        Joined, the pieces are what ``generate(num_beams=1, ...)`` gives, before an unfinished end is cut back and what
+        contradicts the report is left out.
         """
         settings = changed_decoding(self.preset.decoding, {"num_beams": 1, **decoding})
         with self.evaluating():

@@ -1,7 +1,9 @@
 """Questions about a simulated chest whose answers the simulator knows: dense supervision beside whole reports.
 
 A report says a finding in one sentence among many; a question asks for it, and for its side and size, at once. The
-words of an answer are those of a report's sentence (``findings.sentences``). Pictures, questions and answers are
+words of an answer are those of a report's sentence (``findings.sentences``): "Is there a pleural effusion?" is answered
+by "There is a small left pleural effusion." or "There is no pleural effusion." A "Yes." or "No." in front of that was
+tried, and the model chose it before it had looked (docs/experiments.md). Pictures, questions and answers are
 simulated; none of them is used to validate or to test.
 
 Source: visual instruction tuning, Liu et al. 2023, arXiv 2304.08485 (there a language model wrote the answers).
@@ -64,7 +66,7 @@ def questions_about(
     if there:
         finding = there[rng.integers(len(there))]
         case = CASES[finding.name]
-        pairs.append((presence_question(case), f"Yes. {sentence_for(finding, rng)}"))
+        pairs.append((presence_question(case), sentence_for(finding, rng)))
         if finding.name not in MIDLINE and finding.side:
             both = "Both sides." if finding.side == "bilateral" else f"The {finding.side} side."
             pairs.append((side_question(case), both))
@@ -72,7 +74,7 @@ def questions_about(
             pairs.append((size_question(case), f"{size_of(finding).capitalize()}."))
     if absent:
         case = absent[rng.integers(len(absent))]
-        pairs.append((presence_question(case), f"No. {case.absent}"))
+        pairs.append((presence_question(case), case.absent))
     return pairs
 
 

@@ -160,8 +160,11 @@ def test_a_halved_checkpoint_has_half_the_bytes_and_writes_as_before(tmp_path):
         model.mapper.proj.bias[0] = 1e6
     model.save_trainable(folder)
     with pytest.raises(CheckpointError, match=r"mapper.proj.bias has numbers .* beyond fp16"):
-        checkpoint.save_halved(folder, tmp_path / "half")
-    assert checkpoint.read_config(half)["notes"] == {"step": 3}  # what was there is there still
+        checkpoint.save_halved(folder, tmp_path / "again")
+    for kept in (half, folder):
+        with pytest.raises(CheckpointError, match="holds something already, which would be lost. Give a new folder"):
+            checkpoint.save_halved(half, kept)
+    assert checkpoint.read_config(half)["notes"] == {"step": 3} and len(load_file(folder / checkpoint.TENSORS)) > 3
 
 
 def test_delta_starts_from_the_mapper_of_a_shallow_checkpoint(tmp_path):

@@ -99,9 +99,17 @@ def test_every_setting_of_sampling_is_live(model, setting):
     assert ids(model, **SAMPLED, **setting) != ids(model, **SAMPLED)
 
 
+def test_consistent_changes_the_text_and_nothing_that_was_written(model, monkeypatch):
+    """With a stand-in for the rule; the rule is in test_consistent, the real model in test_shipped."""
+    monkeypatch.setattr("r2gen_lib.model.generation.without_contradictions", lambda text: f"({text})")
+    plain, mended = (model.generate_details(features=FEATURES, consistent=on) for on in (False, True))
+    assert [one.ids for one in mended] == [one.ids for one in plain]
+    assert [one.text for one in mended] == [f"({one.text})" for one in plain]
+
+
 def test_no_field_is_left_untested():
     tested = {name for setting in SETTINGS for name in setting} | {"temperature", "top_k", "top_p", "seed"}
-    elsewhere = {"cut_unfinished", "consistent"}  # test_original_behaviour, test_shipped
+    elsewhere = {"cut_unfinished", "consistent"}  # test_original_behaviour, and above
     assert tested | elsewhere == set(asdict(DecodingConfig()))
 
 

@@ -9,16 +9,19 @@ import pytest
 
 from r2gen_lib.assets import repository_data
 from r2gen_lib.errors import R2GenError
-from r2gen_lib.findings.finding import Finding
+from r2gen_lib.evaluation.truth.chests import truth_studies
+from r2gen_lib.findings.consistent import without_contradictions
+from r2gen_lib.findings.contradictions import contradictions
 from r2gen_lib.former_names import HISTORY, with_todays_names
 from r2gen_lib.inference.feature_cache import picture_pixels
-from r2gen_lib.inference.generate_reports import describe_blank
+from r2gen_lib.inference.generate_reports import describe_blank, describe_studies
 from r2gen_lib.model.modes import parameter_table
 from r2gen_lib.model.r2gengpt import R2GenGPT
+from r2gen_lib.simulation.render import draw_simulated
 from r2gen_lib.simulation.simulate import simulate
 
 WEIGHTS = repository_data("weights")
-SHIPPED = {"laptop-shallow": "shallow", "laptop-delta": "delta", "laptop-ask": "shallow"}
+SHIPPED = {"laptop-shallow": "shallow", "laptop-delta": "delta"}
 
 
 def test_all_that_is_shipped_is_known_and_small():
@@ -36,16 +39,19 @@ def test_a_shipped_model_loads_by_name_and_writes_a_report(name, mode):
     assert len(report.split()) > 5 and report.rstrip().endswith(".")
 
 
-def test_the_one_that_was_trained_with_questions_answers_them_and_the_others_say_that_they_cannot():
-    effusion = Finding("Pleural Effusion", "left", severity=0.9)
-    pictures = [simulate("CXR12").picture, simulate("CXR12", [effusion]).picture]
-    model = R2GenGPT.from_trained("laptop-ask", device="cpu")
-    pixels = picture_pixels(model, pictures)
-    no, yes = model.ask("Is there a pleural effusion?", pixels)
-    assert no.startswith("No.") and yes.startswith("Yes.") and "left" in yes
-    assert model.ask("On which side is the pleural effusion?", pixels[1:]) == ["The left side."]
-    with pytest.raises(R2GenError, match="take laptop-ask"):
-        R2GenGPT.from_trained("laptop-shallow", device="cpu").ask("Is there a pleural effusion?", pixels)
+def test_it_was_not_trained_with_questions_and_says_so():
+    model = R2GenGPT.from_trained("laptop-shallow", device="cpu")
+    with pytest.raises(R2GenError, match="as the shipped ones were, can't be asked"):
+        model.ask("Is there a pleural effusion?", picture_pixels(model, [simulate("CXR12").picture]))
+
+
+def test_its_reports_are_without_the_sentences_that_contradict_them():
+    model, studies = R2GenGPT.from_trained("laptop-shallow", device="cpu"), truth_studies(4, "val")
+    draw_simulated(studies, model.preset.vision.views)
+    written = describe_studies(model, studies, progress=False, consistent=False)
+    shown = describe_studies(model, studies, progress=False)
+    assert shown == {name: without_contradictions(report) for name, report in written.items()}
+    assert shown != written and not any(contradictions(report) for report in shown.values())
 
 
 @pytest.mark.parametrize("name", SHIPPED)

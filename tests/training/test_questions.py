@@ -33,7 +33,6 @@ def test_a_sentence_becomes_a_question(finding, question):
 
 def test_answers_say_what_is_drawn():
     answers = asked([EFFUSION])
-    assert answers["Is there a pleural effusion?"].startswith("Yes. ")
     assert "large" in answers["Is there a pleural effusion?"].lower() and "left" in answers[EVERYTHING]
     assert answers["On which side is the pleural effusion?"] == "The left side."
     assert answers["How large is the pleural effusion?"] == "Large."
@@ -45,10 +44,12 @@ def test_nothing_is_asked_of_a_side_or_size_that_a_finding_has_not():
 
 
 def test_what_is_absent_is_denied_and_never_what_is_drawn():
+    denials, denied = {case.absent for case in CASES.values()}, 0
     for seed in range(60):
         consolidation = Finding("Consolidation", "right", "base", severity=0.5)
         for question, answer in asked([EFFUSION, consolidation], seed).items():
-            if answer.startswith("No. "):
+            if answer in denials:
+                denied += 1
                 assert question not in ("Is there a pleural effusion?", "Is there a consolidation?")
                 assert question != "Is there an airspace opacity?", "a consolidation is one"
 
