@@ -123,6 +123,7 @@ SOURCES: Mapping[str, Mapping[str, str]] = {
         "optim.epochs": "ours: for the longer run; lessons stop by the profile's steps",
         "mapper.rank": "measured: rank 32 brought 0.25 nats in 120 steps, more rank more (docs/experiments.md)",
         "mapper.scale": "measured: with rank 128, 0.11 nats in 300 steps beside rank 32 (docs/experiments.md)",
+        "mapper.pool": "paper: all 49 tokens are shown to the language model",
     },
     "colab": _SWIN_B
     | _OURS

@@ -24,7 +24,7 @@ def test_a_frozen_models_step_is_four_operations_a_weight_and_token():
     weights = layers * (2 * width * width + 2 * width * kv + 3 * width * inner)
     head = width * shape["vocab_size"]
     length = preset.target.max_tokens
-    prompt = 4 + 16 + 10  # about: words, picture, words
+    prompt = 4 + 49 + 10  # about: words, picture, words
     by_hand = 4 * preset.optim.batch_size * (weights * (prompt + length) + head * length)
     assert step_flops(preset, "shallow") == pytest.approx(by_hand, rel=0.15)
 
