@@ -22,8 +22,6 @@ from r2gen_lib.inference.feature_cache import encode_studies
 from r2gen_lib.simulation.render import draw_simulated
 from r2gen_lib.training.questions import presence_question, side_question
 
-AT_ONCE = 64
-
 
 def main() -> None:
     """Print a row a finding."""
@@ -37,14 +35,13 @@ def main() -> None:
     draw_simulated(studies, model.preset.vision.views)
     features = encode_studies(model, studies)
 
-    def answers(question: str, rows: list[int]) -> list[str]:
-        starts = range(0, len(rows), AT_ONCE)
-        parts = [features[rows[start : start + AT_ONCE]] for start in starts]
-        return [text for part in parts for text in model.ask(question, features=part, consistent=False)]
+    groups, table = [group_of(study) for study in studies], {}
 
-    table = {}
+    def answers(question: str, rows: list[int]) -> list[str]:
+        return model.ask(question, features=features[rows], consistent=False)
+
     for finding, alike in LOOK_ALIKES.items():
-        groups, without = [group_of(study) for study in studies], absent(studies, finding)
+        without = absent(studies, finding)
         there = [row for row, group in enumerate(groups) if group == finding]
         others = [row for row, group in enumerate(groups) if group in (*alike, NORMAL) and without[row]]
         labels = label_reports(answers(presence_question(CASES[finding]), there + others))

@@ -31,6 +31,14 @@ def test_the_report_grows_and_ends_as_generate_gives_it(model):
     assert isinstance(beams, str)
 
 
+def test_a_consistent_report_ends_without_what_contradicts_it(model, monkeypatch):
+    """With a stand-in for the rule, which is in findings/test_consistent."""
+    monkeypatch.setattr("r2gen_lib.findings.consistent.without_contradictions", lambda text: f"({text})")
+    decoding = demo.decoding_of("greedy", max_new_tokens=8)
+    *_, streamed, last = demo.written(model, GREY, **decoding, consistent=True)
+    assert last == f"({streamed})" and streamed == [*demo.written(model, GREY, **decoding)][-1]
+
+
 def test_draws_depend_on_the_seed_alone(model):
     def text(seed):
         return [*demo.written(model, GREY, **demo.decoding_of("drawn", 8, temperature=2.0, seed=seed))][-1]

@@ -31,15 +31,16 @@ def checkpoint_option(p: argparse.ArgumentParser) -> None:
 def beams_option(p: argparse.ArgumentParser, as_written: bool = True) -> None:
     """``--beams`` and, unless told otherwise, ``--as-written``, which ``decoding_choices`` reads."""
     p.add_argument("--beams", type=positive, metavar="N", help="width of the search (default: the preset's)")
-    words = "keep sentences that contradict the rest of their report (default: the laptop preset leaves them out)"
+    p.set_defaults(as_written=False)
     if as_written:
+        words = "keep sentences that contradict the rest of their report (default: the laptop preset leaves them out)"
         p.add_argument("--as-written", action="store_true", help=words)
 
 
 def decoding_choices(args: argparse.Namespace) -> dict[str, Any]:
     """What ``--beams`` and ``--as-written`` change of the preset's decoding."""
     chosen: dict[str, Any] = {} if args.beams is None else {"num_beams": args.beams}
-    return chosen | ({"consistent": False} if getattr(args, "as_written", False) else {})
+    return chosen | ({"consistent": False} if args.as_written else {})
 
 
 def see_empty(out: Path | None, resume: bool) -> None:

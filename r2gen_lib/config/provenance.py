@@ -40,8 +40,8 @@ _ANYWHERE = {  # a setting that has the same source in every preset
     "optim.decay_all": "ours: off; norms and biases are not decayed, as is usual; the code decays all",
     "vision.noisy_when_frozen": "ours: off; the code leaves its frozen encoder in training mode",
     "target.mask_token_0": "ours: off; the code pads with <unk>, so an <unk> in a report is masked with the padding",
+    "mapper.pool": "paper: all 49 tokens are shown to the language model",
     "decoding.cut_unfinished": "ours: on; a report cut off in a word is no report; the code leaves it so",
-    "decoding.consistent": "ours: off; the code keeps what the model wrote",
     "decoding.do_sample": "paper: beam search, so nothing is drawn",
     "decoding.temperature": "ours: the distribution as it is, where sampling is asked for",
     "decoding.top_k": "ours: every token, where sampling is asked for",
@@ -81,7 +81,7 @@ _PAPER = _SWIN_B | {
     "decoding.repetition_penalty": "code: scripts/*_run*.sh, --repetition_penalty 2.0",
     "decoding.length_penalty": "code: scripts/*_run*.sh, --length_penalty 2.0",
     "decoding.no_repeat_ngram_size": "code: --no_repeat_ngram_size 2 is parsed and never used, so 0 is what acts",
-    "mapper.pool": "paper: all 49 tokens are shown to the language model",
+    "decoding.consistent": "ours: off; the code keeps what the model wrote",
     "mapper.bias": "paper: none",
     "mapper.rank": "paper: none",
     "mapper.scale": "paper: none",
@@ -123,7 +123,6 @@ SOURCES: Mapping[str, Mapping[str, str]] = {
         "optim.epochs": "ours: for the longer run; lessons stop by the profile's steps",
         "mapper.rank": "measured: rank 32 brought 0.25 nats in 120 steps, more rank more (docs/experiments.md)",
         "mapper.scale": "measured: with rank 128, 0.11 nats in 300 steps beside rank 32 (docs/experiments.md)",
-        "mapper.pool": "paper: all 49 tokens are shown to the language model",
     },
     "colab": _SWIN_B
     | _OURS
@@ -141,7 +140,6 @@ SOURCES: Mapping[str, Mapping[str, str]] = {
         "optim.encoder_rate": "ours, untried: the encoder's own tensors get the paper's 1e-4",
         "optim.batch_size": "ours: the paper's 8; it fits 16 GB in every mode by the estimate of r2gen parameters",
         "optim.epochs": "ours, untried: a free session's hours",
-        "mapper.pool": "paper: all 49 tokens are shown to the language model",
     },
     "iu_xray": _PAPER
     | {

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from safetensors import SafetensorError
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from r2gen_lib import __version__
 from r2gen_lib.assets import repository_data
@@ -66,6 +66,11 @@ def save_trainable(model: Trained, folder: str | Path, notes: Mapping[str, Any] 
         "notes": dict(notes or {}),
     }
     tensors = {name: p.detach().float().cpu().contiguous() for name, p in model.trainable_parameters().items()}
+    return _write(folder, config, tensors)
+
+
+def _write(folder: str | Path, config: Mapping[str, Any], tensors: dict[str, Tensor]) -> Path:
+    """Both files of a checkpoint, or neither."""
     with folder_writer(folder, marker=CONFIG) as temporary:
         save_file(tensors, temporary / TENSORS, metadata={"format": "pt"})
         (temporary / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
@@ -108,8 +113,8 @@ def load_mapper(model: Trained, folder_or_name: str | Path) -> None:
 
 
 def save_halved(folder_or_name: str | Path, out: str | Path) -> Path:
-    """A copy of a checkpoint with its tensors in fp16: half the bytes of fp32. Training computes with the same numbers,
-    rounded to eleven bits.
+    """A copy of a checkpoint with its tensors in fp16: half the bytes of fp32. A model that loads it has fp32 numbers
+    as before, rounded to fp16's eleven bits.
 
     Args:
         folder_or_name: the checkpoint; its curve, ``history.csv``, is not copied.
@@ -132,10 +137,7 @@ def save_halved(folder_or_name: str | Path, out: str | Path) -> Path:
             f"{folder / TENSORS}: {', '.join(sorted(too_large))} has numbers that are not finite or beyond fp16's "
             "65,504. Keep it as it is."
         )
-    with folder_writer(out, marker=CONFIG) as temporary:
-        save_file(tensors, temporary / TENSORS, metadata={"format": "pt"})
-        (temporary / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
-    return out
+    return _write(out, config, tensors)
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:

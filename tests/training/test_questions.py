@@ -52,6 +52,7 @@ def test_what_is_absent_is_denied_and_never_what_is_drawn():
                 denied += 1
                 assert question not in ("Is there a pleural effusion?", "Is there a consolidation?")
                 assert question != "Is there an airspace opacity?", "a consolidation is one"
+    assert denied == 60  # one absent finding is asked about each time
 
 
 def test_the_rules_read_an_answer_as_it_is_meant():
