@@ -76,6 +76,13 @@ def test_train_does_what_its_options_say(checkpoint):
     assert list(checkpoint.parent.rglob("events.out.tfevents*"))
 
 
+def test_views_say_which_pictures_are_read(folder):
+    out = folder / "both"
+    assert train(folder, out, "--views", "frontal", "lateral", "--missing-view", "other") == 0
+    told = json.loads((out / "best" / "config.json").read_text())
+    assert told["preset"]["vision"]["views"] == ["frontal", "lateral"]
+
+
 def test_a_run_is_gone_on_with_where_it_stopped(folder, capsys):
     out = folder / "twice"
     assert train(folder, out, "--missing-view", "skip") == 0
@@ -96,6 +103,8 @@ def test_a_run_is_gone_on_with_where_it_stopped(folder, capsys):
         ("--missing-view skip --clean wash", "wash"),
         ("--missing-view skip --skip-check dust", "'dust'"),
         ("--missing-view skip --start-from nowhere", "nowhere"),
+        ("--views frontal sideways", "sideways"),
+        ("--views frontal --oracle", "--oracle reads finding labels"),
         ("--rewritten 3", "no normal study with simulated pictures"),
         ("--rewritten 3 --rewritten-findings Scoliosis", "Scoliosis"),
     ],

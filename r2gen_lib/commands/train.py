@@ -40,6 +40,9 @@ def options(parser: argparse.ArgumentParser) -> None:
     words = "read finding labels in place of the simulated pictures' pixels: an upper bound for what the rest can do"
     parser.add_argument("--oracle", action="store_true", help=words)
     parser.add_argument("--perfect-eye", dest="oracle", action="store_true", help=argparse.SUPPRESS)  # its former name
+    words = "the pictures of a study that are read, such as frontal lateral: their tokens are averaged (default: the "
+    words += "preset's)"
+    parser.add_argument("--views", nargs="+", metavar="VIEW", help=words)
     words = "a checkpoint of the same preset whose mapper training starts from, such as laptop-shallow (default: none)"
     parser.add_argument("--start-from", metavar="FOLDER", help=words)
     parser.add_argument(
@@ -122,6 +125,10 @@ def _preset(args: argparse.Namespace) -> Preset:
         "select_by": args.select_by,
     }
     preset = replace(preset, optim=replace(preset.optim, **{name: n for name, n in optim.items() if n is not None}))
+    if args.views:
+        if args.oracle:
+            raise R2GenError("--views: --oracle reads finding labels and no pictures. Leave one of the two out.")
+        preset = replace(preset, vision=replace(preset.vision, views=tuple(args.views)))
     if args.oracle:
         preset = with_oracle(preset)
     return replace(preset, language=replace(preset.language, shard=True)) if args.shard else preset
