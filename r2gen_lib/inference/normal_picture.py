@@ -13,7 +13,7 @@ from torch import Tensor
 from r2gen_lib.data.study import Picture, Study
 from r2gen_lib.inference.feature_cache import encode_studies, study_pixels
 from r2gen_lib.model.generation import ENCODED_AT_ONCE, changed_decoding, compares_with_normal
-from r2gen_lib.simulation.render import cached_picture, draw_simulated
+from r2gen_lib.simulation.render import cached_picture
 
 if TYPE_CHECKING:
     from r2gen_lib.model.r2gengpt import R2GenGPT
@@ -42,7 +42,6 @@ def normal_features(model: R2GenGPT, chests: int = NORMAL_CHESTS, seed: int = 0)
     are a frozen encoder's features."""
     views = model.preset.vision.views
     studies = normal_studies(chests, seed, views)
-    draw_simulated(studies, views)
     with model.evaluating():
         if model.mode == "shallow":
             features = encode_studies(model, studies, progress=False).float()
