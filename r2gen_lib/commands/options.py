@@ -36,12 +36,10 @@ def beams_option(p: argparse.ArgumentParser, as_written: bool = True) -> None:
     if as_written:
         words = "keep sentences that contradict the rest of their report (default: the laptop preset leaves them out)"
         p.add_argument("--as-written", action="store_true", help=words)
-        words = (
-            "make a picture's scores W times louder than those of 64 normal simulated chests (default: the preset's)"
-        )
+        words = "weight of what a picture says and a normal one does not, word by word (default: the preset's)"
         p.add_argument("--guidance", type=not_negative, metavar="W", help=words)
-        words = "choose among finished beams by log p(report | picture) - W log p(report | those) (0 to 1)"
-        p.add_argument("--rerank", type=share, metavar="W", help=f"{words[:-1]}; default: the preset's)")
+        words = "the same among the reports that the beams finished, 0 to 1 (default: the preset's)"
+        p.add_argument("--rerank", type=share, metavar="W", help=words)
 
 
 def decoding_choices(args: argparse.Namespace) -> dict[str, Any]:

@@ -37,10 +37,10 @@ def describe_studies(
 ) -> dict[str, str]:
     """Study id -> the report that ``model`` writes for the study's pictures.
 
-    ``decoding`` overrides fields of the preset's DecodingConfig, such as ``num_beams=1``; where ``guidance`` or
-    ``rerank`` are among them, ``normal`` may be too (``normal_picture``). ``batch_size`` studies are read and written
-    together; ``workers`` processes read pictures ahead (``data.dataset.report_loader``), which pays
-    where the model is on a GPU.
+    ``decoding`` overrides fields of the preset's DecodingConfig, such as ``num_beams=1``; beside ``guidance`` and
+    ``rerank`` it may hold ``normal``, features to use in place of ``normal_picture.normal_features``. ``batch_size``
+    studies are read and written together; ``workers`` processes read pictures ahead (``data.dataset.report_loader``),
+    which pays where the model is on a GPU.
 
     Raises:
         DataError: no studies, a view is missing, or a picture cannot be read; the message names the study.

@@ -235,11 +235,10 @@ def _searched(
 def _generated(language: nn.Module, arguments: dict[str, Any]) -> list[list[list[int]]]:
     """As ``_searched``, by transformers. Sharded: every process goes on until the last one's reports have ended."""
     config = arguments["generation_config"]
+    each = config.num_return_sequences
     ids = language.generate(**arguments, synced_gpus=is_sharded(language)).tolist()
     ids = [row[: _end_of(row, config.eos_token_id, len(row)) + 1] for row in ids]  # what follows is padding
-    return [
-        ids[start : start + config.num_return_sequences] for start in range(0, len(ids), config.num_return_sequences)
-    ]
+    return [ids[start : start + each] for start in range(0, len(ids), each)]
 
 
 def _search_parts(

@@ -426,7 +426,14 @@ class R2GenGPT(nn.Module):
                 "normal=normal_features(model) (r2gen_lib.inference.normal_picture) is of simulated chests; for other "
                 "pictures give the mean of encode's features of studies without findings, shape (1, N, D_v)."
             )
-        return None if normal is None else splice(self.embed, self.visual_tokens(features=normal), prompt)
+        if normal is None:
+            return None
+        if normal.ndim != 3 or normal.shape[0] != 1:
+            raise R2GenError(
+                f"generate: normal has shape {tuple(normal.shape)}, expected (1, N, D_v): one picture, as features has "
+                "them. Take the mean over studies with features.mean(dim=0, keepdim=True)."
+            )
+        return splice(self.embed, self.visual_tokens(features=normal), prompt)
 
     def _after_picture(self, questions: Sequence[str]) -> list[list[int]]:
         """Token ids of what each study's report stands behind: the question, or where it is "" the instruction."""

@@ -107,3 +107,8 @@ def test_a_stream_is_guided_too(model):
 def test_a_normal_picture_and_what_compares_with_it_come_together(model, given):
     with pytest.raises(R2GenError, match="give both, or neither.*inference.normal_picture"):
         model.generate(features=FEATURES, **given)
+
+
+def test_one_normal_picture_is_expected(model):
+    with pytest.raises(R2GenError, match=r"normal has shape \(4, 16, 16\), expected \(1, N, D_v\)"):
+        model.generate(features=FEATURES, guidance=0.5, normal=FEATURES)
