@@ -21,8 +21,6 @@ from r2gen_lib.model.alignment import Splice, followed_by
 from r2gen_lib.model.report_logits import ReportReader
 from r2gen_lib.model.report_loss import token_losses
 
-_AT_ONCE = 8  # reports that are read together
-
 
 def most_informative(
     language: nn.Module,
@@ -40,26 +38,29 @@ def most_informative(
         candidates: of each study, the token ids of reports, their ends included.
         decoding: ``rerank`` is the weight.
     """
-    reports = [list(ids) for each in candidates for ids in each]
-    studies = torch.tensor([study for study, each in enumerate(candidates) for _ in each])
-    seen = report_log_probs(language, prompts.rows(studies), reports)
-    unseen = report_log_probs(language, normal.rows(torch.zeros_like(studies)), reports)
-    lengths = torch.tensor([len(ids) for ids in reports])
-    scores = (seen - decoding.rerank * unseen) / lengths**decoding.length_penalty
-    counts = [len(each) for each in candidates]
-    best = [int(part.argmax()) for part in scores.split(counts)]
-    return [list(each[place]) for each, place in zip(candidates, best, strict=True)]
+    of_normal = ReportReader(language, normal.inputs_embeds[0, :-1])
+    best = []
+    for study, reports in enumerate(candidates):
+        prompt = prompts.rows(slice(study, study + 1))
+        seen = report_log_probs(ReportReader(language, prompt.inputs_embeds[0, :-1]), prompt, reports)
+        unseen = report_log_probs(of_normal, normal, reports)
+        lengths = seen.new_tensor([len(ids) for ids in reports])
+        scores = (seen - decoding.rerank * unseen) / lengths**decoding.length_penalty
+        best.append(list(reports[int(scores.argmax())]))
+    return best
 
 
 @torch.no_grad()
-def report_log_probs(language: nn.Module, prompts: Splice, reports: Sequence[Sequence[int]]) -> Float[Tensor, " B"]:
-    """log p(report | prompt) in nats on the CPU, the sum over its tokens, for one report behind each prompt."""
-    read, embed = ReportReader(language, []), language.get_input_embeddings()
-    sums = []
-    for start in range(0, len(reports), _AT_ONCE):
-        some = slice(start, start + _AT_ONCE)
-        spliced = followed_by(prompts.rows(some), embed, reports[some])
-        chosen = spliced.predicts_report
-        losses = token_losses(read(spliced), spliced.labels[:, 1:][chosen])
-        sums.append(losses.new_zeros(len(chosen)).index_add(0, chosen.nonzero()[:, 0], -losses))
-    return torch.cat(sums).cpu()
+def report_log_probs(read: ReportReader, prompt: Splice, reports: Sequence[Sequence[int]]) -> Float[Tensor, " B"]:
+    """log p(report | prompt) in nats of several reports behind one prompt: sums over their tokens.
+
+    Args:
+        read: one that knows all of the prompt but its last place.
+        prompt: of one study.
+        reports: token ids, none empty.
+    """
+    rows = prompt.rows(torch.zeros(len(reports), dtype=torch.long))
+    spliced = followed_by(rows, read.language.get_input_embeddings(), reports)
+    chosen = spliced.predicts_report
+    losses = token_losses(read(spliced), spliced.labels[:, 1:][chosen])
+    return losses.new_zeros(len(reports)).index_add(0, chosen.nonzero()[:, 0], -losses)
