@@ -179,6 +179,16 @@ def test_generate_writes_one_report_per_picture(model, tmp_path, capsys):
     assert model == ["mine"] and Stand.calls == [{"num_beams": 2}] * 2
 
 
+def test_generate_compares_with_a_normal_picture(model, tmp_path, monkeypatch):
+    monkeypatch.setattr("r2gen_lib.inference.normal_picture.normal_features", lambda _: "normal")
+    light = picture(tmp_path / "light.png", 250)
+    assert cli.main(["generate", light, "--guidance", "0.5", "--rerank", "1"]) == 0
+    assert Stand.calls == [{"guidance": 0.5, "rerank": 1.0, "normal": "normal"}]
+    for wrong in (["--guidance", "-1"], ["--rerank", "2"]):
+        with pytest.raises(SystemExit):
+            cli.main(["generate", light, *wrong])
+
+
 def test_generate_goes_on_after_bad_pictures(model, tmp_path, capsys):
     whole = picture(tmp_path / "whole.png", 250)
     cut, text, missing = tmp_path / "cut.png", tmp_path / "text.png", tmp_path / "missing.png"

@@ -98,7 +98,7 @@ MOVED = {
 
 
 #: Fields that came later, as they are where nothing is said of them.
-NEW = {"prompt.question": "", "decoding.consistent": False}
+NEW = {"prompt.question": "", "decoding.consistent": False, "decoding.guidance": 0.0, "decoding.rerank": 0.0}
 
 
 @pytest.mark.parametrize("name", ["laptop", "colab", "iu_xray", "mimic_cxr"])

@@ -27,13 +27,15 @@ def run(args: argparse.Namespace) -> int:
     with quick_imports():
         from r2gen_lib.data.images.decode import load_grey
         from r2gen_lib.inference.feature_cache import picture_pixels
+        from r2gen_lib.inference.normal_picture import with_normal
         from r2gen_lib.model.r2gengpt import R2GenGPT
 
     grey = load_grey(args.picture)
     with quick_imports():
         model = R2GenGPT.from_trained(args.checkpoint)
     features = model.encode(picture_pixels(model, [grey]).to(model.device))
+    decoding = with_normal(model, {"num_beams": 1, **decoding_choices(args)})  # as model.ask has it
     for question in args.questions:
-        (answer,) = model.ask(question, features=features, **decoding_choices(args))
+        (answer,) = model.ask(question, features=features, **decoding)
         print(f"{question}\n{answer}\n", flush=True)
     return 0

@@ -10,6 +10,7 @@ from r2gen_lib.commands.options import (
     checkpoint_option,
     count,
     decoding_choices,
+    decoding_words,
     new_folder,
     positive,
     share,
@@ -71,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or new_folder(NAME)
     note = f"checkpoint {args.checkpoint}, {args.patients} normal test patients, severity {args.severity:g}, "
     note += f"seed {args.seed}, {'greedy' if beams == 1 else f'{beams} beams'}"
-    note += f"{', as written' * args.as_written}, simulated radiographs"
+    note += f"{decoding_words(args)}, simulated radiographs"
     save(result, out, note)
     print(note)
     print(format_table(counterfactual_table(result)) + "\n")

@@ -29,18 +29,31 @@ def checkpoint_option(p: argparse.ArgumentParser) -> None:
 
 
 def beams_option(p: argparse.ArgumentParser, as_written: bool = True) -> None:
-    """``--beams`` and, unless told otherwise, ``--as-written``, which ``decoding_choices`` reads."""
+    """``--beams`` and, unless told otherwise, ``--as-written``, ``--guidance`` and ``--rerank``, which
+    ``decoding_choices`` reads."""
     p.add_argument("--beams", type=positive, metavar="N", help="width of the search (default: the preset's)")
-    p.set_defaults(as_written=False)
+    p.set_defaults(as_written=False, guidance=None, rerank=None)
     if as_written:
         words = "keep sentences that contradict the rest of their report (default: the laptop preset leaves them out)"
         p.add_argument("--as-written", action="store_true", help=words)
+        words = "weight of what a picture says and a normal one does not, word by word (default: the preset's)"
+        p.add_argument("--guidance", type=not_negative, metavar="W", help=words)
+        words = "the same among the reports that the beams finished, 0 to 1 (default: the preset's)"
+        p.add_argument("--rerank", type=share, metavar="W", help=words)
 
 
 def decoding_choices(args: argparse.Namespace) -> dict[str, Any]:
-    """What ``--beams`` and ``--as-written`` change of the preset's decoding."""
-    chosen: dict[str, Any] = {} if args.beams is None else {"num_beams": args.beams}
+    """What the options of ``beams_option`` change of the preset's decoding."""
+    given = {"num_beams": args.beams, "guidance": args.guidance, "rerank": args.rerank}
+    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     return chosen | ({"consistent": False} if args.as_written else {})
+
+
+def decoding_words(args: argparse.Namespace) -> str:
+    """The same behind a comma, for a line that says how reports were written; "" where it is the preset's way."""
+    words = ["as written"] if args.as_written else []
+    words += [f"{name} {value:g}" for name in ("guidance", "rerank") if (value := getattr(args, name)) is not None]
+    return "".join(f", {word}" for word in words)
 
 
 def see_empty(out: Path | None, resume: bool) -> None:
@@ -74,6 +87,14 @@ def count(text: str) -> int:
     """A whole number from 0, for argparse."""
     number = int(text)
     if number < 0:
+        raise argparse.ArgumentTypeError(f"{text}: expected 0 or more")
+    return number
+
+
+def not_negative(text: str) -> float:
+    """A finite number from 0, for argparse."""
+    number = float(text)
+    if not 0 <= number < float("inf"):
         raise argparse.ArgumentTypeError(f"{text}: expected 0 or more")
     return number
 

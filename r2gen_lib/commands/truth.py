@@ -5,7 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from r2gen_lib.commands.options import beams_option, checkpoint_option, count, decoding_choices, new_folder, positive
+from r2gen_lib.commands.options import (
+    beams_option,
+    checkpoint_option,
+    count,
+    decoding_choices,
+    decoding_words,
+    new_folder,
+    positive,
+)
 
 NAME = "truth"
 HELP = "what reports say against what was drawn: F1 of each finding, contradictions, inventions, sides"
@@ -40,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     ):
         with atomic_write(out / f"{name}.csv") as path:
             table.to_csv(path, index=index, float_format="%.4f")
-    print(f"checkpoint {args.checkpoint}, split {args.split}, seed {args.seed}{', as written' * args.as_written}")
+    print(f"checkpoint {args.checkpoint}, split {args.split}, seed {args.seed}{decoding_words(args)}")
     print(format_truth(truth))
     print(f"tables and reports: {out}")
     return 0

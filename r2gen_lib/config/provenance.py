@@ -47,6 +47,8 @@ _ANYWHERE = {  # a setting that has the same source in every preset
     "decoding.top_k": "ours: every token, where sampling is asked for",
     "decoding.top_p": "ours: every token, where sampling is asked for",
     "decoding.seed": "ours: any; one seed gives one draw",
+    "decoding.guidance": "ours: off; the paper's search reads the picture alone",
+    "decoding.rerank": "ours: off; the paper's search takes the likeliest report",
     "optim.weight_decay": "code: models/R2GenGPT.py names none, so torch's AdamW default acts",
     "optim.final_rate": "code: models/R2GenGPT.py, cosine down to 1e-6, a hundredth of its rate",
     "optim.accumulate": "ours: one batch a step; more is for a GPU that holds a smaller one",

@@ -27,6 +27,7 @@ _STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 _Positive = Annotated[float, Field(gt=0)]
 _NotNegative = Annotated[float, Field(ge=0)]
 _Share = Annotated[float, Field(gt=0, le=1)]
+_Portion = Annotated[float, Field(ge=0, le=1)]
 _Count = Annotated[int, Field(gt=0)]
 _CountOrZero = Annotated[int, Field(ge=0)]
 _Name = Annotated[str, Field(min_length=1)]
@@ -205,6 +206,9 @@ class DecodingConfig:
         seed: decides the draws.
         consistent: sentences that contradict the rest of their report are left out
             (``findings.consistent.without_contradictions``); a stream shows them.
+        guidance: how much louder than a normal picture's the scores of a picture are made (``model.guidance``); 0: not.
+        rerank: how much a normal picture's probability counts against each report that the beams finished
+            (``model.rerank``), from 0 (not) to 1 (mutual information). It acts with ``num_beams`` over 1.
     """
 
     num_beams: _Count = 3
@@ -220,6 +224,8 @@ class DecodingConfig:
     top_p: _Share = 1.0
     seed: int = 0
     consistent: bool = False
+    guidance: _NotNegative = 0.0
+    rerank: _Portion = 0.0
 
     @model_validator(mode="after")
     def _fits_together(self) -> DecodingConfig:

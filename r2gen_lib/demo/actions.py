@@ -109,9 +109,11 @@ def written(model: R2GenGPT, grey: np.ndarray, **decoding: Any) -> Iterator[str]
         decoding: as ``decoding_of`` gives it.
     """
     from r2gen_lib.inference.feature_cache import picture_pixels
+    from r2gen_lib.inference.normal_picture import with_normal
 
     pixel_values = picture_pixels(model, [grey]).to(model.device)  # (1, 1, 3, S, S)
-    if decoding.get("num_beams", 1) > 1:
+    decoding = with_normal(model, {"num_beams": 1, **decoding})  # as model.stream has it
+    if decoding["num_beams"] > 1:
         yield model.generate(pixel_values, **decoding)[0]
         return
     text = ""

@@ -16,6 +16,7 @@ from r2gen_lib.data.dataset import ReportDataset, report_loader
 from r2gen_lib.data.images.decode import load_grey
 from r2gen_lib.errors import DataError, ImageError
 from r2gen_lib.inference.feature_cache import encode_studies, picture_pixels
+from r2gen_lib.inference.normal_picture import with_normal
 from r2gen_lib.model.generation import WRITE_AT_ONCE
 from r2gen_lib.model.oracle_encoder import OracleEncoder
 
@@ -36,15 +37,17 @@ def describe_studies(
 ) -> dict[str, str]:
     """Study id -> the report that ``model`` writes for the study's pictures.
 
-    ``decoding`` overrides fields of the preset's DecodingConfig, such as ``num_beams=1``; ``batch_size`` studies are
-    read and written together; ``workers`` processes read pictures ahead (``data.dataset.report_loader``), which pays
-    where the model is on a GPU.
+    ``decoding`` overrides fields of the preset's DecodingConfig, such as ``num_beams=1``; beside ``guidance`` and
+    ``rerank`` it may hold ``normal``, features to use in place of ``normal_picture.normal_features``. ``batch_size``
+    studies are read and written together; ``workers`` processes read pictures ahead (``data.dataset.report_loader``),
+    which pays where the model is on a GPU.
 
     Raises:
         DataError: no studies, a view is missing, or a picture cannot be read; the message names the study.
     """
     if isinstance(model.vision, OracleEncoder):
         return _describe_labels(model, studies, batch_size, **decoding)
+    decoding = with_normal(model, decoding)
     dataset = _dataset(model, studies)
     texts: dict[str, str] = {}
     with tqdm(total=len(dataset), unit="report", desc="writing reports", disable=not progress) as bar:
@@ -69,7 +72,7 @@ def describe_features(
     **decoding: Any,
 ) -> list[str]:
     """A report for each row of what ``model.encode`` or ``encode_studies`` gave, ``batch_size`` written together."""
-    reports: list[str] = []
+    decoding, reports = with_normal(model, decoding), []
     with tqdm(total=len(features), unit="report", desc="writing reports", disable=not progress) as bar:
         for some in features.split(batch_size):
             reports += model.generate(features=some, **decoding)
@@ -99,6 +102,7 @@ def describe_pictures(
     model: R2GenGPT, pictures: Mapping[Path, np.ndarray], **decoding: Any
 ) -> Iterator[tuple[Path, str]]:
     """(path, report) for each picture, one after the other; every picture is a study of its own."""
+    decoding = with_normal(model, decoding)
     for path, grey in pictures.items():
         pixel_values = picture_pixels(model, [grey]).to(model.device)
         yield path, model.generate(pixel_values, **decoding)[0]
@@ -107,6 +111,7 @@ def describe_pictures(
 def describe_blank(model: R2GenGPT, **decoding: Any) -> str:
     """The report that the model writes for a study whose every view is one mean grey: nothing is
     to be seen. An oracle encoder gets no finding."""
+    decoding = with_normal(model, decoding)
     if isinstance(model.vision, OracleEncoder):
         return model.generate(features=torch.zeros(1, model.vision.tokens, model.vision.width), **decoding)[0]
     vision = model.preset.vision

@@ -109,7 +109,7 @@ class Splice:
         """The positions whose *next* token counts in the loss."""
         return self.labels[:, 1:] != IGNORE
 
-    def rows(self, chosen: slice) -> Splice:
+    def rows(self, chosen: slice | Int[Tensor, " n"]) -> Splice:
         """These studies alone."""
         return Splice(self.inputs_embeds[chosen], self.attention_mask[chosen], self.labels[chosen])
 
@@ -260,18 +260,28 @@ def splice(
     before, after = (embed(torch.tensor(ids, dtype=torch.long, device=device)).expand(batch, -1, -1) for ids in prompt)
     instruction = [after] if asked is None else []  # else each row has a question of its own
     head = torch.cat([before, visual.to(embed.weight.dtype), *instruction], dim=1)  # (B, P, D_lm)
-    questions = asked or [[]] * len(reports or ())
-    rows = [[*question, *ids] for question, ids in zip(questions, reports or (), strict=True)]
-    length = max((len(row) for row in rows), default=0)
-    labels = torch.full((batch, length), IGNORE, dtype=torch.long, device=device)  # (B, T)
-    for row, ids in enumerate(rows):
-        labels[row, : len(ids)] = torch.tensor(ids, dtype=torch.long, device=device)
+    places = torch.ones(head.shape[:2], dtype=torch.long, device=device)
+    prompts = Splice(head, places, torch.full_like(places, IGNORE))
+    if reports is None:
+        return prompts
+    questions = asked or [[]] * len(reports)
+    rows = [[*question, *ids] for question, ids in zip(questions, reports, strict=True)]
+    spliced = followed_by(prompts, embed, rows)
+    for labels, question in zip(spliced.labels, questions, strict=True):
+        labels[head.shape[1] : head.shape[1] + len(question)] = IGNORE
+    return spliced
+
+
+def followed_by(prompts: Splice, embed: nn.Embedding, reports: Sequence[Sequence[int]]) -> Splice:
+    """The prompts, none of them padded, with a report's token ids behind each."""
+    shape = len(reports), max(map(len, reports), default=0)
+    labels = prompts.labels.new_full(shape, IGNORE)  # (B, T)
+    for row, ids in zip(labels, reports, strict=True):
+        row[: len(ids)] = torch.tensor(ids, dtype=torch.long, device=row.device)
     written = labels != IGNORE
     words = embed(labels.clamp(min=0)) * written.unsqueeze(-1)  # (B, T, D_lm)
-    for row, question in enumerate(questions):
-        labels[row, : len(question)] = IGNORE
     return Splice(
-        inputs_embeds=torch.cat([head, words], dim=1),
-        attention_mask=torch.cat([written.new_ones(head.shape[:2]), written], dim=1).long(),
-        labels=torch.cat([labels.new_full(head.shape[:2], IGNORE), labels], dim=1),
+        inputs_embeds=torch.cat([prompts.inputs_embeds, words], dim=1),
+        attention_mask=torch.cat([prompts.attention_mask, written.long()], dim=1),
+        labels=torch.cat([prompts.labels, labels], dim=1),
     )

@@ -13,17 +13,18 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from r2gen_lib.config import Preset, check_mode, get_preset
+from r2gen_lib.config import DecodingConfig, Preset, check_mode, get_preset
 from r2gen_lib.config.original_behaviour import with_original_behaviour
 from r2gen_lib.environment import give_back_memory
 from r2gen_lib.errors import AssetError, R2GenError
 from r2gen_lib.model import checkpoint, hub
-from r2gen_lib.model.alignment import end_ids, prompt_ids, question_ids, report_ids, splice
+from r2gen_lib.model.alignment import Splice, end_ids, prompt_ids, question_ids, report_ids, splice
 from r2gen_lib.model.encoder import FROM_PRESET, VisionEncoder, load_vision_weights
 from r2gen_lib.model.generation import (
     ENCODED_AT_ONCE,
     Generated,
     changed_decoding,
+    compares_with_normal,
     generate_reports,
     stream_report,
 )
@@ -320,6 +321,8 @@ class R2GenGPT(nn.Module):
     ) -> list[str]:
         """Reports for pictures; ``decoding`` overrides fields of the preset's DecodingConfig.
 
+        ``guidance`` and ``rerank`` need ``normal`` beside them (``generate_details``).
+
         In fp32 a report does not depend on what is generated beside it; in bf16 the processor rounds a batch otherwise
         than a single study, which can turn a near tie.
 
@@ -334,10 +337,15 @@ class R2GenGPT(nn.Module):
         pixel_values: Float[Tensor, "B V 3 H W"] | None = None,
         features: Float[Tensor, "B N D_v"] | None = None,
         question: str = "",
+        normal: Float[Tensor, "1 N D_v"] | None = None,
         **decoding: Any,
     ) -> list[Generated]:
         """As ``generate``, with each report's token ids and whether the model finished it; or the answers to a question
-        (``ask``)."""
+        (``ask``).
+
+        Args:
+            normal: features of a picture without findings, which ``guidance`` and ``rerank`` compare with.
+        """
         settings = changed_decoding(self.preset.decoding, decoding)
         with self.evaluating():
             if pixel_values is not None and features is None:
@@ -346,7 +354,8 @@ class R2GenGPT(nn.Module):
             known = len(self.prompt[0])
             prompt = self.prompt[0], self._after_picture([question])[0]
             spliced = splice(self.embed, self.visual_tokens(pixel_values, features), prompt)
-            return generate_reports(self.language, self.tokenizer, spliced, settings, self.ends, known)
+            without = self._spliced_normal(normal, prompt, settings)
+            return generate_reports(self.language, self.tokenizer, spliced, settings, self.ends, known, without)
 
     def ask(
         self,
@@ -374,6 +383,7 @@ class R2GenGPT(nn.Module):
         self,
         pixel_values: Float[Tensor, "1 V 3 H W"] | None = None,
         features: Float[Tensor, "1 N D_v"] | None = None,
+        normal: Float[Tensor, "1 N D_v"] | None = None,
         **decoding: Any,
     ) -> Iterator[str]:
         """The report of one study, piece by piece as it is written; greedy, or sampled with ``do_sample=True``.
@@ -385,8 +395,9 @@ class R2GenGPT(nn.Module):
         with self.evaluating():
             with torch.no_grad():
                 spliced = splice(self.embed, self.visual_tokens(pixel_values, features), self.prompt)
+                without = self._spliced_normal(normal, self.prompt, settings)
             known = len(self.prompt[0])
-            yield from stream_report(self.language, self.tokenizer, spliced, settings, self.ends, known)
+            yield from stream_report(self.language, self.tokenizer, spliced, settings, self.ends, known, without)
 
     def report_ids(self, reports: Sequence[str], max_tokens: int | None = None) -> list[list[int]]:
         """Token ids of each report and its end, as training has them.
@@ -399,6 +410,30 @@ class R2GenGPT(nn.Module):
         """
         limit = self.preset.target.max_tokens if max_tokens is None else max_tokens
         return report_ids(self.tokenizer, reports, limit, self.ends[0])
+
+    def _spliced_normal(
+        self,
+        normal: Float[Tensor, "1 N D_v"] | None,
+        prompt: tuple[Sequence[int], Sequence[int]],
+        decoding: DecodingConfig,
+    ) -> Splice | None:
+        """The prompt with the normal picture, where the decoding compares with it."""
+        if compares_with_normal(decoding) != (normal is not None):
+            raise R2GenError(
+                f"generate: found guidance={decoding.guidance}, rerank={decoding.rerank}, num_beams="
+                f"{decoding.num_beams} and normal={'None' if normal is None else 'features'}. A normal picture is what "
+                "guidance and, with beams, rerank compare with, and nothing else reads it: give both, or neither. "
+                "normal=normal_features(model) (r2gen_lib.inference.normal_picture) is of simulated chests; for other "
+                "pictures give the mean of encode's features of studies without findings, shape (1, N, D_v)."
+            )
+        if normal is None:
+            return None
+        if normal.ndim != 3 or normal.shape[0] != 1:
+            raise R2GenError(
+                f"generate: normal has shape {tuple(normal.shape)}, expected (1, N, D_v): one picture, as features has "
+                "them. Take the mean over studies with features.mean(dim=0, keepdim=True)."
+            )
+        return splice(self.embed, self.visual_tokens(features=normal), prompt)
 
     def _after_picture(self, questions: Sequence[str]) -> list[list[int]]:
         """Token ids of what each study's report stands behind: the question, or where it is "" the instruction."""

@@ -18,20 +18,20 @@ _KEYS_AND_VALUES = {"DynamicLayer", "DynamicSlidingWindowLayer"}  # cache layers
 
 
 class ReportReader:
-    """Logits of the reports alone, with the words before the picture read once for all batches.
+    """Logits of the reports alone, with what every row begins with read once for all batches.
 
     Args:
         language: a causal language model.
-        before: ids of the words before the picture (``prompt_ids``).
+        before: ids of the words before the picture (``prompt_ids``), or the embeddings of any beginning (P, D_lm).
         constant: whether those words always give the same keys and values; they don't while ``language`` trains.
         checkpoints: keep one tensor a layer for the backward pass (``memory_saving.checkpointed``); no cache then.
     """
 
     def __init__(
-        self, language: nn.Module, before: list[int], constant: bool = True, checkpoints: bool = False
+        self, language: nn.Module, before: list[int] | Tensor, constant: bool = True, checkpoints: bool = False
     ) -> None:
         self.language, self.before = language, before
-        self.constant, self.checkpoints = constant and bool(before), checkpoints
+        self.constant, self.checkpoints = constant and len(before) > 0, checkpoints
         self._known: tuple[torch.device, torch.dtype, list[tuple[int, int]], Cache] | None = None
 
     def __call__(self, spliced: Splice) -> Float[Tensor, "R vocabulary"]:
@@ -71,8 +71,9 @@ class ReportReader:
         changes = [(id(parameter), parameter._version) for parameter in self.language.parameters()]
         state = weight.device, weight.dtype, changes  # moved, cast, or with other weights, it has other keys and values
         if self.constant and (self._known is None or self._known[:3] != state):
-            words = torch.tensor([self.before], device=weight.device)
-            cache = cache_of(self.language.base_model(input_ids=words, use_cache=True))
+            name = "inputs_embeds" if isinstance(self.before, Tensor) else "input_ids"
+            beginning = {name: torch.as_tensor(self.before, device=weight.device)[None]}
+            cache = cache_of(self.language.base_model(**beginning, use_cache=True))
             kinds = {type(layer).__name__ for layer in getattr(cache, "layers", ())}
             self.constant = isinstance(cache, DynamicCache) and kinds <= _KEYS_AND_VALUES
             self._known = *state, cache

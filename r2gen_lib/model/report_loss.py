@@ -26,10 +26,15 @@ def report_loss(
     weights: Float[Tensor, " R"] | None = None,
 ) -> Float[Tensor, ""]:
     """Mean cross-entropy in nats, in fp32 whatever the logits are in; weighted if ``weights`` are given."""
-    losses = _TokenLosses.apply(logits, labels)
+    losses = token_losses(logits, labels)
     if weights is None:  # added up as cross_entropy does, to the last bit
         return nn.functional.nll_loss(-losses[:, None], torch.zeros_like(labels))
     return (losses * weights).sum() / weights.sum()
+
+
+def token_losses(logits: Float[Tensor, "R vocabulary"], labels: Int[Tensor, " R"]) -> Float[Tensor, " R"]:
+    """The cross-entropy of each token in nats, in fp32 whatever the logits are in."""
+    return _TokenLosses.apply(logits, labels)
 
 
 class _TokenLosses(torch.autograd.Function):

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from r2gen_lib.config import DecodingConfig
+from r2gen_lib.model.guidance import GuidedDecoder
 from r2gen_lib.model.llama_decoder import LlamaDecoder
 from r2gen_lib.model.logits_processors import ScoreRules
 
@@ -25,7 +26,7 @@ _NEVER = -1.0e9  # a score that no report has
 
 @torch.no_grad()
 def greedy_search(
-    decoder: LlamaDecoder, rules: ScoreRules, decoding: DecodingConfig, ends: Collection[int]
+    decoder: LlamaDecoder | GuidedDecoder, rules: ScoreRules, decoding: DecodingConfig, ends: Collection[int]
 ) -> Iterator[tuple[list[int], list[int]]]:
     """After each step: the studies that are still being written, and the token each was continued with."""
     hidden = decoder.read_prompt()  # (S, D)
@@ -50,9 +51,9 @@ def greedy_search(
 
 @torch.no_grad()
 def beam_search(
-    decoder: LlamaDecoder, rules: ScoreRules, decoding: DecodingConfig, ends: Collection[int]
-) -> list[list[int]]:
-    """The token ids of each study's best report, its end included.
+    decoder: LlamaDecoder | GuidedDecoder, rules: ScoreRules, decoding: DecodingConfig, ends: Collection[int]
+) -> list[list[list[int]]]:
+    """The token ids of each study's finished reports, their ends included, best first: ``num_beams`` at most.
 
     A beam that ends joins the study's finished reports, ranked by score / length ** ``length_penalty``; the study is
     done when ``num_beams`` have finished and the best running beam, at its present length, is no better than the worst
@@ -68,7 +69,7 @@ def beam_search(
     finished = torch.zeros(decoder.studies, beams, limit, dtype=torch.long, device=device)
     lengths = torch.zeros(decoder.studies, beams, dtype=torch.long, device=device)  # 0: none finished here yet
     ranks = torch.full((decoder.studies, beams), _NEVER, device=device)  # (S, B), of the finished, best first
-    reports: list[list[int]] = [[] for _ in range(decoder.studies)]
+    reports: list[list[list[int]]] = [[] for _ in range(decoder.studies)]
     hidden = decoder.read_prompt().repeat_interleave(beams, dim=0)  # (S x B, D)
     for length in range(1, limit + 1):  # of the reports, with the token that this step writes
         rules.begin_step(length - 1)
@@ -95,7 +96,8 @@ def beam_search(
         if length == limit:
             going = torch.zeros_like(going)
         for row in (~going).nonzero()[:, 0].tolist():
-            reports[studies[row]] = finished[row, 0, : lengths[row, 0]].tolist()
+            pairs = zip(finished[row], lengths[row].tolist(), strict=True)
+            reports[studies[row]] = [ids[:count].tolist() for ids, count in pairs if count] or [[]]
         rows = going.nonzero()[:, 0].tolist()
         if not rows:
             break
@@ -122,7 +124,9 @@ def _continuations(
     return totals, places // logs.shape[-1], places % logs.shape[-1]
 
 
-def _logits(decoder: LlamaDecoder, hidden: Float[Tensor, "R D"], rows: int) -> Iterator[tuple[slice, Tensor]]:
+def _logits(
+    decoder: LlamaDecoder | GuidedDecoder, hidden: Float[Tensor, "R D"], rows: int
+) -> Iterator[tuple[slice, Tensor]]:
     """Slices of at most ``rows`` rows and their logits in fp32."""
     at_once = max(ROWS_OF_LOGITS // rows, 1) * rows
     for start in range(0, hidden.shape[0], at_once):

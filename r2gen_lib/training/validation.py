@@ -8,6 +8,7 @@ from typing import Any
 
 from r2gen_lib.config import OptimConfig
 from r2gen_lib.environment import give_back_memory
+from r2gen_lib.inference.normal_picture import with_normal
 from r2gen_lib.model.r2gengpt import R2GenGPT
 from r2gen_lib.model.sharding import is_sharded
 from r2gen_lib.training.examples import Examples, mean_loss
@@ -64,11 +65,12 @@ def _scores(model: R2GenGPT, examples: Examples, batch_size: int, processes: Pro
     from r2gen_lib.metrics.nlg import tokenize
 
     written: dict[int, str] = {}
+    normal = with_normal(model, {})
     with model.evaluating():  # as a whole: training gives back what is prepared for writing
         for indices, weight in processes.turns(cut(range(len(examples)), batch_size), is_sharded(model.language)):
             given = examples.batch(indices)
             given.pop("reports")
-            texts = model.generate(**given)
+            texts = model.generate(**given, **normal)
             if weight:
                 written |= dict(zip(indices, texts, strict=True))
     together = {i: text for each in processes.gather(written) for i, text in each.items()}

@@ -88,7 +88,11 @@ def test_greedy_is_what_argmax_gives(language):
             written.append(expected)
 
 
-@pytest.mark.parametrize("decoding", [dict(num_beams=3), dict(do_sample=True, temperature=2.0)], ids=str)
+@pytest.mark.parametrize(
+    "decoding",
+    [dict(num_beams=3), dict(do_sample=True, temperature=2.0), dict(guidance=0.5, rerank=0.5, normal=FEATURES[:1] / 2)],
+    ids=["beams", "drawn", "beside a normal picture"],
+)
 def test_batch_does_not_change_a_report(language, decoding):
     model = in_front_of(language)
     together = [one.ids for one in model.generate_details(features=FEATURES, **decoding)]

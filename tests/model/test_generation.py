@@ -109,7 +109,7 @@ def test_consistent_changes_the_text_and_nothing_that_was_written(model, monkeyp
 
 def test_no_field_is_left_untested():
     tested = {name for setting in SETTINGS for name in setting} | {"temperature", "top_k", "top_p", "seed"}
-    elsewhere = {"cut_unfinished", "consistent"}  # test_original_behaviour, and above
+    elsewhere = {"cut_unfinished", "consistent", "guidance", "rerank"}  # test_original_behaviour, above, test_guidance
     assert tested | elsewhere == set(asdict(DecodingConfig()))
 
 
@@ -147,6 +147,9 @@ def test_draws_follow_the_softmax():
     (dict(do_sample=True, num_beams=2), "one beam for draws"),
     (dict(temperature=2.0), "do_sample=True"),
     (dict(num_beams=1, length_penalty=2.0), "ranks beams"),
+    (dict(num_beams=1, rerank=0.5), "found rerank with num_beams=1"),
+    (dict(rerank=1.5), "decoding.rerank: found 1.5"),
+    (dict(guidance=-0.5), "decoding.guidance: found -0.5"),
     (dict(do_sample=True, temperature=0), "decoding.temperature: found 0"),
     (dict(do_sample=True, top_p=0), "decoding.top_p: found 0"),
     (dict(do_sample=True, top_k=-1), "decoding.top_k: found -1"),

@@ -35,6 +35,18 @@ SETTINGS = [
     dict(do_sample=True, top_k=3, top_p=0.8, temperature=2.0, min_new_tokens=4),
 ]
 
+NORMAL = torch.randn(1, 16, 16, generator=torch.Generator().manual_seed(1))
+COMPARED = [
+    dict(num_beams=1, guidance=0.5),
+    dict(num_beams=1, guidance=1.0, repetition_penalty=1.1, no_repeat_ngram_size=2),
+    dict(num_beams=3, guidance=0.5),
+    dict(num_beams=3, guidance=2.0, repetition_penalty=1.1, no_repeat_ngram_size=3, min_new_tokens=3),
+    dict(do_sample=True, seed=3, guidance=0.5),
+    dict(num_beams=3, rerank=0.5),
+    dict(num_beams=5, rerank=1.0, length_penalty=0.0),
+    dict(num_beams=3, rerank=1.0, guidance=0.5),
+]
+
 
 def with_ends(loudness):
     model = tiny_model(decoding=DecodingConfig(num_beams=3, max_new_tokens=14))
@@ -52,7 +64,7 @@ def reports(model, **decoding):
     return [one.ids for one in model.generate_details(features=FEATURES, **decoding)]
 
 
-@pytest.mark.parametrize("setting", SETTINGS, ids=str)
+@pytest.mark.parametrize("setting", [*SETTINGS, *({**setting, "normal": NORMAL} for setting in COMPARED)], ids=str)
 def test_the_same_tokens_as_transformers(model, setting, monkeypatch):
     ours = reports(model, **setting)
     monkeypatch.setattr(generation, "why_not", lambda language: "it is compared with")

@@ -12,9 +12,11 @@ from r2gen_lib.errors import R2GenError
 from r2gen_lib.evaluation.truth.chests import truth_studies
 from r2gen_lib.findings.consistent import without_contradictions
 from r2gen_lib.findings.contradictions import contradictions
+from r2gen_lib.findings.report_labeler import OBSERVATIONS, State, label_reports
 from r2gen_lib.former_names import HISTORY, with_todays_names
 from r2gen_lib.inference.feature_cache import picture_pixels
 from r2gen_lib.inference.generate_reports import describe_blank, describe_studies
+from r2gen_lib.inference.normal_picture import normal_features
 from r2gen_lib.model.modes import parameter_table
 from r2gen_lib.model.r2gengpt import R2GenGPT
 from r2gen_lib.simulation.render import draw_simulated
@@ -53,6 +55,16 @@ def test_its_reports_are_without_the_sentences_that_contradict_them():
     assert shown == {name: without_contradictions(report) for name, report in written.items()}
     assert shown != written
     assert sum(bool(contradictions(report)) for report in shown.values()) <= 1  # a denial that names a side stays
+
+
+def test_beside_a_normal_picture_it_still_says_what_was_drawn():
+    model, chests = R2GenGPT.from_trained("laptop-shallow", device="cpu"), truth_studies(1, "val")
+    chest = next(chest for chest in chests if chest.findings and chest.findings[0].name == "Pneumothorax")
+    draw_simulated([chest], model.preset.vision.views)
+    normal = normal_features(model, chests=2)
+    for decoding in (dict(guidance=0.5), dict(rerank=0.5)):
+        (report,) = describe_studies(model, [chest], progress=False, **decoding, normal=normal).values()
+        assert label_reports([report])[0, OBSERVATIONS.index("Pneumothorax")] == State.PRESENT
 
 
 @pytest.mark.parametrize("name", SHIPPED)
