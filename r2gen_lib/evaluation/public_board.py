@@ -19,7 +19,7 @@ COLUMNS = ("who", "group", "year", *METRICS, "source", "read", "note")
 OUR_COLUMNS = ("who", "BLEU", "low", "high", "source", "note")
 _BOUNDS = {"1/RadCliQ-v1": (0.0, float("inf")), "CRIMSON": (-1.0, 1.0)}
 _THEIRS = (
-    "ReXrank, IU-Xray, findings alone: the 590 studies of the test split here. The board's own numbers, in the order of "
+    "ReXrank, IU-Xray, findings alone: the 590 studies of the test split here. The board's own numbers, ordered by "
     "1/RadCliQ-v1; -IU and -MIMIC in a name are the board's."
 )
 _OURS = (
