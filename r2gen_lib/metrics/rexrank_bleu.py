@@ -3,7 +3,8 @@
 The board's metric code (``rajpurkarlab/CXR-Report-Metric``) takes ``fast_bleu`` with the weights 1/2 and 1/2 for each
 report by itself: lower case, a blank before each full stop, words are what blanks separate, every other mark stays at
 its word. The score is the mean over studies. The counts here are ``pycocoevalcap``'s; where no bigram is shared,
-``fast_bleu`` counts a tenth of one, and so does this.
+``fast_bleu`` counts a tenth of one, and so does this. A line break is a blank here; there it stays within a word.
+``benchmarks/rexrank.py`` compares the two.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import pytest
 from r2gen_lib import cli
 from r2gen_lib.data.readers.openi import OpeniRecord
 from r2gen_lib.errors import DataError
+from r2gen_lib.evaluation import rexrank
 from r2gen_lib.evaluation.rexrank import rexrank_key
 
 ROOT = Path(__file__).parents[2]
@@ -90,3 +91,11 @@ def test_an_empty_report_is_told_and_a_file_that_is_there_stays(tmp_path, capsys
     before = (tmp_path / "board.json").read_bytes()
     assert cli.main(["export-rexrank", str(SHIPPED), "--out", str(tmp_path / "board.json")]) == 2
     assert "another name" in capsys.readouterr().err and (tmp_path / "board.json").read_bytes() == before
+
+
+def test_what_the_format_does_not_allow_is_an_error_and_nothing_is_written(tmp_path, monkeypatch):
+    right = rexrank._reference
+    monkeypatch.setattr(rexrank, "_reference", lambda record, split: right(record, split) | {"section_findings": ""})
+    with pytest.raises(DataError, match=r"CXR2_IM-0652\.section_findings: String should have at least 1 character"):
+        rexrank.write_rexrank(SHIPPED, tmp_path / "board.json", full=True)
+    assert not (tmp_path / "board.json").exists()
