@@ -1,4 +1,4 @@
-"""``r2gen ledger``: the paper's scores, others' reruns and ours in one table, each with its protocol and source."""
+"""``r2gen ledger``: published scores, others' reruns and ours, with protocol and source; the public board."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 NAME = "ledger"
-HELP = "print published scores, others' reruns and ours"
+HELP = "print published scores, others' reruns and ours, and the public board of IU-Xray"
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +18,10 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the ledger."""
+    from r2gen_lib.evaluation.public_board import format_board, read_board, read_ours
     from r2gen_lib.evaluation.published_scores import format_ledger, read_ledger
 
     print(format_ledger(read_ledger(measured=args.measured), markdown=args.markdown))
+    print("\n## The public board\n" if args.markdown else "\nThe public board\n")
+    print(format_board(read_board(), read_ours(), markdown=args.markdown))
     return 0

@@ -23,8 +23,9 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("reports", type=Path, metavar="FILE", help=words)
     data_options(parser)
     parser.add_argument("--split", default="test", choices=SPLITS)
-    words = "all (default): language scores and those registered; clinical: the latter alone, in seconds, no Java"
-    parser.add_argument("--metrics", default="all", choices=("all", "clinical"), help=words)
+    words = "all (default): language scores and those registered; clinical: the latter alone, in seconds, no Java; "
+    words += "rexrank: BLEU-2 as the public board ReXrank tokenises it (with --clean none: as its references stand)"
+    parser.add_argument("--metrics", default="all", choices=("all", "clinical", "rexrank"), help=words)
     parser.add_argument("--partial", action="store_true", help="score the studies that FILE has, if it lacks some")
     words = "put the scores into a scores.json of r2gen evaluate, in place of those in it"
     parser.add_argument("--update", type=Path, metavar="JSON", help=words)
@@ -38,6 +39,8 @@ def run(args: argparse.Namespace) -> int:
     from r2gen_lib.evaluation.controls import MODEL, score_systems
     from r2gen_lib.evaluation.score_table import format_scores, scores_as_json
     from r2gen_lib.evaluation.written_reports import read_reports, references_of, shareable
+    from r2gen_lib.metrics.registry import registered_scores
+    from r2gen_lib.metrics.rexrank_bleu import rexrank_bleu
 
     if args.update and args.metrics != "all":
         raise DataError("--update needs --metrics all: a scores.json holds every score.")
@@ -49,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
     references = references_of(args.reports, systems, chosen)
     told = _scores_json(args.update) if args.update else {}
     options = {"language_metrics": args.metrics == "all", "omitted": told.get("omitted")}
+    options["further"] = (rexrank_bleu if args.metrics == "rexrank" else registered_scores,)
     scores = score_systems(references, systems, [study.report for study in train], **options)
     if args.share:
         with atomic_write(args.share) as temporary:

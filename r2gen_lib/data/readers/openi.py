@@ -112,6 +112,15 @@ def read_openi_archive(
 ) -> dict[str, tuple[dict[str, str], tuple[str, ...]]]:
     """Study id -> (raw sections, MeSH codes), from Open-i's archive of XML files.
 
+    Args, Raises:
+        as ``read_openi_records``.
+    """
+    return {key: (one.sections, one.mesh) for key, one in read_openi_records(archive, wanted).items()}
+
+
+def read_openi_records(archive: Path, wanted: Collection[str] | None = None) -> dict[str, OpeniRecord]:
+    """Study id -> record, from Open-i's archive of XML files.
+
     Args:
         archive: ``NLMCXR_reports.tgz``.
         wanted: ids to keep; all by default.
@@ -127,7 +136,7 @@ def read_openi_archive(
         except DataError as error:
             raise DataError(f"{archive}: not a readable archive of Open-i reports: {name}: {error} {advice}") from error
         if wanted is None or record.id in wanted:
-            records[record.id] = (record.sections, record.mesh)
+            records[record.id] = record
     lacking = [study_id for study_id in wanted or () if study_id not in records]
     if lacking:
         raise DataError(
