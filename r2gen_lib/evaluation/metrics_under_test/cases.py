@@ -1,0 +1,68 @@
+"""Cases that a metric is tried on: a reference, a candidate that is right and one that is wrong.
+
+``cases.csv`` beside this file holds 40, written for this purpose; no sentence is a benchmark's or a radiologist's. Both
+candidates change words of the reference. The better one does no harm; the worse one says something false, or leaves out
+what matters, and keeps more of the reference's words.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+
+from r2gen_lib.data.readers.csv_table import Row, read_table
+from r2gen_lib.errors import DataError
+
+CASES = Path(__file__).with_name("cases.csv")
+COLUMNS = ("kind", "reference", "better", "worse")
+
+#: Kind -> what is wrong with its worse candidates. A file of one's own may have further kinds.
+KINDS = {
+    "negation flipped": "affirms what the reference denies, or denies what it affirms",
+    "side flipped": "left for right",
+    "severity changed": "another degree or size",
+    "paraphrase": "another finding in the reference's words; the better one says the same in other words",
+    "omission": "leaves out the serious finding; the better one leaves out the benign one",
+    "template": "a normal report, for a reference with a finding; the better one names the finding and little else",
+    "comparison invented": "speaks of an earlier picture, which the reference does not",
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One question to a metric: is ``better`` scored strictly higher than ``worse``?
+
+    Attributes:
+        kind: what is wrong with ``worse``; one of ``KINDS`` or a kind of your own.
+        reference, better, worse: reports, never empty.
+    """
+
+    kind: str
+    reference: str
+    better: str
+    worse: str
+
+
+def read_cases(path: Path = CASES) -> list[Case]:
+    """The cases of a CSV file with the columns ``COLUMNS``, a row a case, in order; by default those of this project.
+
+    Raises:
+        DataError: it is no such file, a cell holds no word, both candidates are the same, or a kind is one of ``KINDS``
+            misspelt. The message names the line.
+    """
+    return [_case(row, f"{path}, line {row.line}") for row in read_table(path, COLUMNS)]
+
+
+def _case(row: Row, where: str) -> Case:
+    case = Case(*(" ".join(row[name].split()) for name in COLUMNS))
+    for name in COLUMNS:
+        if not any(character.isalnum() for character in getattr(case, name)):
+            raise DataError(f"{where}, {name}: found no word, expected text. Fill it in, or delete the row.")
+    if case.better == case.worse:
+        raise DataError(f"{where}: better and worse are the same text, expected two that differ. No metric can pass it.")
+    if case.kind not in KINDS and (near := difflib.get_close_matches(case.kind, KINDS, n=1, cutoff=0.8)):
+        raise DataError(
+            f"{where}, kind: found {case.kind!r}, expected {near[0]!r}, or a name of your own that is less like it."
+        )
+    return case
