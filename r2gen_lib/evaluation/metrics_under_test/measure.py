@@ -26,7 +26,7 @@ from r2gen_lib.metrics.trained_labelers import radeval_each
 
 #: Scores that differ by less are equal.
 _SAME = 1e-12
-ALL, LOW, HIGH, TIES = "all", "low", "high", "ties"
+NEAR, FAR, ALL, LOW, HIGH, TIES = "near", "far", "all", "low", "high", "ties"
 
 
 def score_cases(cases: Sequence[Case], *, trained: bool = False, timeout: float = 300) -> pd.DataFrame:
@@ -38,7 +38,8 @@ def score_cases(cases: Sequence[Case], *, trained: bool = False, timeout: float 
         timeout: seconds that each Java program may take.
 
     Returns:
-        A row a metric and case: ``metric``, ``case`` (its place, from 0), ``kind``, ``better``, ``worse`` (scores).
+        A row a metric and case: ``metric``, ``case`` (its place, from 0), ``kind``, ``near`` (``Case.near``), ``better``,
+        ``worse`` (scores).
 
     Raises:
         DataError: there is no case.
@@ -52,13 +53,11 @@ def score_cases(cases: Sequence[Case], *, trained: bool = False, timeout: float 
     texts = {side: {str(n): getattr(case, side) for n, case in enumerate(cases)} for side in sides}
     with LanguageScorer(timeout) as scorer:
         found = {side: _each(scorer, references, texts[side], trained) for side in sides}
+    told = {"case": range(len(cases)), "kind": [case.kind for case in cases], "near": [case.near for case in cases]}
     return pd.concat(
-        pd.DataFrame(
-            {"metric": name, "case": range(len(cases)), "kind": [case.kind for case in cases]}
-            | {side: found[side][name] for side in sides}
-        )
-        for name in found["better"]
-    ).reset_index(drop=True)
+        [pd.DataFrame({"metric": name, **told, **{side: found[side][name] for side in sides}}) for name in found["better"]],
+        ignore_index=True,
+    )
 
 
 def _each(
@@ -71,34 +70,37 @@ def _each(
 
 
 def passed_table(scores: pd.DataFrame) -> pd.DataFrame:
-    """Cases passed: a row a metric; a column a kind, then ``all``, ``low`` and ``high`` (Wilson's 95% interval of the
-    share passed), ``ties`` (among those failed).
+    """Cases passed: a row a metric, beneath a row ``cases`` with how many there are.
+
+    Columns: each kind; ``near`` and ``far``; ``all``; ``low`` and ``high``, Wilson's 95% interval of the share passed;
+    ``ties``, how many of those failed are equal scores.
 
     Args:
         scores: as ``score_cases`` gives them.
     """
     margin = scores.better - scores.worse
     judged = scores.assign(passed=margin > _SAME, tie=margin.abs() <= _SAME)
-    table = judged.pivot_table(index="metric", columns="kind", values="passed", aggfunc="sum", sort=False)
-    table = table.astype(int).rename_axis(columns=None)
-    by_metric = judged.groupby("metric", sort=False)
-    count = scores.case.nunique()
-    table[ALL] = by_metric.passed.sum()
-    table[[LOW, HIGH]] = [share(int(hits), count)[1:] for hits in table[ALL]]
-    return table.assign(**{TIES: by_metric.tie.sum()})
+    first = judged[judged.metric == judged.metric.iloc[0]].assign(metric="cases", passed=True, tie=False)
+    judged = pd.concat([first, judged], ignore_index=True)
+    groups = {kind: judged.kind == kind for kind in first.kind.unique()}
+    groups |= {NEAR: judged.near, FAR: ~judged.near, ALL: judged.case >= 0}
+    table = pd.DataFrame(
+        {name: (judged.passed & chosen).groupby(judged.metric, sort=False).sum() for name, chosen in groups.items()}
+    )
+    table[[LOW, HIGH]] = [share(int(hits), len(first))[1:] for hits in table[ALL]]
+    return table.assign(**{TIES: judged.tie.groupby(judged.metric, sort=False).sum()})
 
 
 def format_passed(scores: pd.DataFrame, markdown: bool = False) -> str:
-    """The table of ``passed_table`` as text, or as Markdown; each kind's head tells how many cases it has."""
+    """The table of ``passed_table`` as text, or as Markdown."""
     table = passed_table(scores)
-    cases = scores.drop_duplicates("case").kind.value_counts(sort=False)
-    heads = ["metric", *(f"{kind} ({count})" for kind, count in cases.items())]
-    heads += [f"all ({cases.sum()})", "share [95 %]", "ties"]
-    rows = [
-        [score_name(name), *(str(row[kind]) for kind in cases.index), str(row[ALL]),
-         f"{row[ALL] / cases.sum():.2f} [{row[LOW]:.2f}, {row[HIGH]:.2f}]", str(row[TIES])]
-        for name, row in table.astype({column: object for column in table}).iterrows()
-    ]  # fmt: skip
+    counts = [name for name in table if name not in (LOW, HIGH, TIES)]
+    heads = ["", *counts, "share passed", TIES]
+    rows = [["cases", *map(str, table.loc["cases", counts].astype(int)), "", ""]]
+    for name, row in table.drop("cases").iterrows():
+        passed = row[ALL] / table.loc["cases", ALL]
+        told = [f"{passed:.2f} [{row[LOW]:.2f}, {row[HIGH]:.2f}]", f"{row[TIES]:.0f}"]
+        rows.append([score_name(name), *map(str, row[counts].astype(int)), *told])
     if not markdown:
         return pd.DataFrame(rows, columns=heads).to_string(index=False)
     rule = ["---", *["---:"] * (len(heads) - 1)]
