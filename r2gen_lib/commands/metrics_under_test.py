@@ -34,5 +34,6 @@ def run(args: argparse.Namespace) -> int:
     print(format_passed(scores, args.markdown))
     if not args.markdown:
         print(f"Cases passed: the better of two candidates scored strictly higher, {len(cases)} cases; a tie fails.")
-        print("Interval: Wilson's. Each report is scored by itself; CIDEr's document frequencies are of these references.")
+        print("near: the better one has at least as many of the reference's words. [low, high]: Wilson's, 95%.")
+        print("Each report is scored by itself; CIDEr's document frequencies are of these references.")
     return 0

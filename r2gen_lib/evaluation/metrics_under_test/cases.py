@@ -73,7 +73,7 @@ def _case(row: Row, where: str) -> Case:
         if not any(character.isalnum() for character in getattr(case, name)):
             raise DataError(f"{where}, {name}: found no word, expected text. Fill it in, or delete the row.")
     if case.better == case.worse:
-        raise DataError(f"{where}: better and worse are the same text, expected two that differ. No metric can pass it.")
+        raise DataError(f"{where}: better and worse are the same text, expected two. No metric can pass it.")
     if case.kind not in KINDS and (near := difflib.get_close_matches(case.kind, KINDS, n=1, cutoff=0.8)):
         raise DataError(
             f"{where}, kind: found {case.kind!r}, expected {near[0]!r}, or a name of your own that is less like it."

@@ -2,9 +2,10 @@
 
 A candidate is scored by itself, against its reference, as a corpus of one report:
 
-* BLEU and METEOR by the corpus formula on one report's counts, with pycocoevalcap's small numbers where nothing matches;
-* CIDEr-D with document frequencies of all cases' references: it needs no data set, and so it weighs words otherwise than
-  on a test split;
+* BLEU and METEOR by the corpus formula on one report's counts, BLEU with pycocoevalcap's small numbers where nothing
+  matches;
+* CIDEr-D with document frequencies of all cases' references: that needs no data set, and weighs words otherwise than a
+  test split would;
 * what is registered (clinical F1) by its own formula on one report's counts. Macro F1 of one report is the share of the
   14 observations that both name, so a false one costs nothing there; micro F1 is F1 of that report's observations.
 """
@@ -38,8 +39,8 @@ def score_cases(cases: Sequence[Case], *, trained: bool = False, timeout: float 
         timeout: seconds that each Java program may take.
 
     Returns:
-        A row a metric and case: ``metric``, ``case`` (its place, from 0), ``kind``, ``near`` (``Case.near``), ``better``,
-        ``worse`` (scores).
+        A row a metric and case: ``metric``, ``case`` (its place, from 0), ``kind``, ``near`` (``Case.near``), and the
+        scores ``better`` and ``worse``.
 
     Raises:
         DataError: there is no case.
@@ -55,7 +56,10 @@ def score_cases(cases: Sequence[Case], *, trained: bool = False, timeout: float 
         found = {side: _each(scorer, references, texts[side], trained) for side in sides}
     told = {"case": range(len(cases)), "kind": [case.kind for case in cases], "near": [case.near for case in cases]}
     return pd.concat(
-        [pd.DataFrame({"metric": name, **told, **{side: found[side][name] for side in sides}}) for name in found["better"]],
+        [
+            pd.DataFrame({"metric": name, **told, **{side: found[side][name] for side in sides}})
+            for name in found["better"]
+        ],
         ignore_index=True,
     )
 
