@@ -1,8 +1,8 @@
 """Has a model collapsed into a template? Questions to a set of reports, the references' own answers beside.
 
-The idea, that diversity, a bias to normal reports and the fate of rare findings show it, is published (arXiv 2605.30984,
-"template collapse"); the definitions here are ours. What is stated is read by the rules of ``findings.report_labeler``
-(uncertain counts as stated), what compares by those of ``findings.comparisons``.
+The idea, that diversity, a bias to normal reports and the fate of rare findings show it, is published ("template
+collapse", arXiv 2605.30984); the definitions here are ours. What is stated is read by the rules of
+``findings.report_labeler`` (uncertain counts as stated), what compares by those of ``findings.comparisons``.
 
 * ``SELF_BLEU``: BLEU-4 of every report against all the others, counts summed over reports (self-BLEU; Zhu et al. 2018,
   arXiv 1802.01886). 1: each is made of pieces of others. It grows with the number of reports.
