@@ -68,7 +68,9 @@ def test_scores_of_a_case_are_those_of_a_corpus_of_one_report(shared_meteor, sco
 
 def test_the_page_holds_what_the_command_prints(shared_meteor, capsys):
     assert cli.main(["metrics-under-test", "--markdown"]) == 0
-    assert capsys.readouterr().out in DOCS.read_text(encoding="utf-8")
+    told = DOCS.read_text(encoding="utf-8")
+    assert capsys.readouterr().out in told
+    assert all(f"| {kind} | {words} |" in told for kind, words in KINDS.items())
 
 
 def test_a_researchers_own_cases_are_added_and_every_score_is_kept(shared_meteor, tmp_path, capsys):

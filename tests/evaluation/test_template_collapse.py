@@ -103,33 +103,29 @@ def test_it_stands_in_every_table_of_an_evaluation():
     assert "abnormal called normal" in printed and "Pneumothorax 1.5%" in printed
 
 
+def measured(mode):
+    path = ROOT / "data" / "measured" / f"laptop-{mode}_test.json"
+    return json.loads(path.read_text(encoding="utf-8"))["template collapse"]["systems"]
+
+
 def test_the_page_tells_what_was_measured():
     """docs/evaluation.md and data/measured hold the same numbers."""
     told = (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8")
-    shallow, delta = (
-        json.loads((ROOT / "data" / "measured" / f"laptop-{mode}_test.json").read_text())["template collapse"][
-            "systems"
-        ]
-        for mode in ("shallow", "delta")
-    )
+    shallow, delta = map(measured, ("shallow", "delta"))
     controls = ("constant report", "shuffled pictures", "nearest neighbour", REFERENCES)
     columns = [shallow["model"], delta["model"], *(shallow[name] for name in controls)]
     for measure in MEASURES:
-        cells = [
-            "{:.3f} [{:.3f}, {:.3f}]".format(*(one[measure][key] for key in ("score", "low", "high")))
-            for one in columns
-        ]
+        each = [one[measure] for one in columns]
+        cells = [f"{one['score']:.3f} [{one['low']:.3f}, {one['high']:.3f}]" for one in each]
         assert f"| {measure} | {' | '.join(cells)} |" in told
 
 
 @pytest.mark.parametrize("mode", ["shallow", "delta"])
 def test_one_command_prints_what_was_measured(mode, capsys):
-    assert (
-        cli.main(["score", str(ROOT / f"data/measured/laptop-{mode}_test_reports.csv"), "--metrics", "clinical"]) == 0
-    )
+    reports = ROOT / "data" / "measured" / f"laptop-{mode}_test_reports.csv"
+    assert cli.main(["score", str(reports), "--metrics", "clinical"]) == 0
     printed = capsys.readouterr().out.partition("template collapse:")[2]
-    stored = json.loads((ROOT / "data" / "measured" / f"laptop-{mode}_test.json").read_text())["template collapse"]
     for measure in MEASURES:
         (line,) = (line for line in printed.splitlines() if line.startswith(f"{measure} "))
         for system in ("model", "nearest neighbour", REFERENCES):
-            assert f"{stored['systems'][system][measure]['score']:.3f} [" in line
+            assert f"{measured(mode)[system][measure]['score']:.3f} [" in line

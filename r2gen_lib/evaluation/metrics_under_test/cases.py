@@ -27,7 +27,7 @@ KINDS = {
     "severity changed": "another degree or size",
     "paraphrase": "another finding in the reference's words; the better one says the same in other words",
     "omission": "leaves out the serious finding; the better one leaves out the benign one",
-    "template": "a normal report, for a reference with a finding; the better one names the finding and little else",
+    "template": "a normal report, for a reference with a finding; the better one names the finding and is shorter",
     "comparison invented": "speaks of an earlier picture, which the reference does not",
 }
 
