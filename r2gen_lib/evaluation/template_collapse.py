@@ -7,9 +7,8 @@ collapse", arXiv 2605.30984); the definitions here are ours. What is stated is r
 * ``SELF_BLEU``: BLEU-4 of every report against all the others, counts summed over reports (self-BLEU; Zhu et al. 2018,
   arXiv 1802.01886). 1: each is made of pieces of others. It grows with the number of reports.
 * ``NORMAL``: share of reports that state no observation but support devices (CheXpert's No Finding; an empty report is
-  none of them). ``NORMAL_BIAS``: that share less the
-  references', paired by study. ``CALLED_NORMAL``: of the studies whose reference states one, the share whose report
-  is normal.
+  none of them). ``NORMAL_BIAS``: that share less the references', paired by study. ``CALLED_NORMAL``: of the studies
+  whose reference states an observation, the share whose report is normal.
 * ``RARE``: of the rare observations that references state, the share that the report states too (recall, all in one
   pot). Rare: in less than 2% of the training reports.
 * ``EARLIER``: share of reports that speak of an earlier picture. A model that is shown one examination has invented it.

@@ -90,6 +90,7 @@ def test_a_researchers_own_cases_are_added_and_every_score_is_kept(shared_meteor
         (HEADER + "template,The heart., - .,Clear.\n", "line 2, better: found no word"),
         (HEADER + "template,The heart.,Clear.,Clear.\n", "line 2: better and worse are the same text"),
         (HEADER + RIGHT.replace("flipped", "fliped"), "line 2, kind: found 'side fliped', expected 'side flipped'"),
+        (HEADER + RIGHT.replace("side flipped", "near"), "line 2, kind: found 'near', a column of the table"),
         (HEADER, "row"),
     ],
 )

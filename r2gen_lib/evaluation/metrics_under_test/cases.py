@@ -3,7 +3,7 @@
 ``cases.csv`` beside this file holds 40, written for this purpose; no report is a benchmark's or a radiologist's. Both
 candidates change words of the reference. The better one does no harm; the worse one says something false, or leaves out
 what matters. About half of the cases are *near*: the better candidate has at least as many words in common with the
-reference. In the others, *far*, the worse one has more, so that counting words must fail.
+reference. In the others, *far*, the worse one has more, which counting words rewards.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ KINDS = {
     "template": "a normal report, for a reference with a finding; the better one names the finding and is shorter",
     "comparison invented": "speaks of an earlier picture, which the reference does not",
 }
+#: Columns of the table beside the kinds, which no kind may be called.
+BESIDE = NEAR, FAR, ALL, LOW, HIGH, TIES = "near", "far", "all", "low", "high", "ties"
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def read_cases(path: Path = CASES) -> list[Case]:
 
     Raises:
         DataError: it is no such file, a cell holds no word, both candidates are the same, or a kind is one of ``KINDS``
-            misspelt. The message names the line.
+            misspelt or one of ``BESIDE``. The message names the line.
     """
     return [_case(row, f"{path}, line {row.line}") for row in read_table(path, COLUMNS)]
 
@@ -74,6 +76,8 @@ def _case(row: Row, where: str) -> Case:
             raise DataError(f"{where}, {name}: found no word, expected text. Fill it in, or delete the row.")
     if case.better == case.worse:
         raise DataError(f"{where}: better and worse are the same text, expected two. No metric can pass it.")
+    if case.kind in BESIDE:
+        raise DataError(f"{where}, kind: found {case.kind!r}, a column of the table. Choose another name.")
     if case.kind not in KINDS and (near := difflib.get_close_matches(case.kind, KINDS, n=1, cutoff=0.8)):
         raise DataError(
             f"{where}, kind: found {case.kind!r}, expected {near[0]!r}, or a name of your own that is less like it."

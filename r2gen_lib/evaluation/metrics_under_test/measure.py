@@ -19,7 +19,7 @@ import pandas as pd
 
 from r2gen_lib.errors import DataError
 from r2gen_lib.evaluation.counterfactual.tables import share
-from r2gen_lib.evaluation.metrics_under_test.cases import Case
+from r2gen_lib.evaluation.metrics_under_test.cases import ALL, FAR, HIGH, LOW, NEAR, TIES, Case
 from r2gen_lib.metrics.names import score_name
 from r2gen_lib.metrics.nlg import LanguageScorer
 from r2gen_lib.metrics.registry import registered_scores
@@ -27,7 +27,6 @@ from r2gen_lib.metrics.trained_labelers import radeval_each
 
 #: Scores that differ by less are equal.
 _SAME = 1e-12
-NEAR, FAR, ALL, LOW, HIGH, TIES = "near", "far", "all", "low", "high", "ties"
 
 
 def score_cases(cases: Sequence[Case], *, trained: bool = False, timeout: float = 300) -> pd.DataFrame:
