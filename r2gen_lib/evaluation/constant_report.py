@@ -88,21 +88,23 @@ def _with_words(train_reports: Iterable[str]) -> list[str]:
 
 def _best_by_bleu(reports: Sequence[str], orders: Sequence[int]) -> dict[int, str]:
     """Order -> the report of the highest BLEU of that order as the answer to all reports."""
-    words = [_words(report) for report in reports]
+    words = [report_words(report) for report in reports]
     held_by = {order: _reports_holding(words, order) for order in _ORDERS}
     mean_length = sum(map(len, words)) / len(words)
     logarithms = {
-        report: _bleus_if_constant(_words(report), held_by, len(reports), mean_length)
+        report: _bleus_if_constant(report_words(report), held_by, len(reports), mean_length)
         for report in sorted(set(reports))
     }
     return {order: max(logarithms, key=lambda report, n=order: logarithms[report][n - 1]) for order in orders}
 
 
-def _words(report: str) -> tuple[str, ...]:
+def report_words(report: str) -> tuple[str, ...]:
+    """A report's words in lower case, by a regular expression: no Java is needed."""
     return tuple(_WORD.findall(report.lower()))
 
 
-def _ngrams(words: Sequence[str], order: int) -> Counter:
+def ngrams(words: Sequence[str], order: int) -> Counter:
+    """How often each run of ``order`` words is there."""
     return Counter(zip(*(words[start:] for start in range(order)), strict=False))
 
 
@@ -110,7 +112,7 @@ def _reports_holding(reports: Sequence[Sequence[str]], order: int) -> Counter:
     """(n-gram, k) -> the number of reports that hold the n-gram at least k times."""
     held_by: Counter = Counter()
     for words in reports:
-        for ngram, count in _ngrams(words, order).items():
+        for ngram, count in ngrams(words, order).items():
             held_by.update((ngram, k) for k in range(1, count + 1))
     return held_by
 
@@ -122,8 +124,8 @@ def _bleus_if_constant(
     penalty = min(0.0, 1 - mean_length / len(words))
     logarithms, total = [], 0.0
     for order in _ORDERS:
-        ngrams = _ngrams(words, order)
-        matched = sum(held_by[order][ngram, k] for ngram, n in ngrams.items() for k in range(1, n + 1))
-        total += math.log(matched / (reports * ngrams.total())) if matched else -math.inf
+        own = ngrams(words, order)
+        matched = sum(held_by[order][ngram, k] for ngram, n in own.items() for k in range(1, n + 1))
+        total += math.log(matched / (reports * own.total())) if matched else -math.inf
         logarithms.append(total / order + penalty)
     return logarithms

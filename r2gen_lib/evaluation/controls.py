@@ -24,6 +24,7 @@ import pandas as pd
 from r2gen_lib.errors import DataError
 from r2gen_lib.evaluation.constant_report import best_constant_reports, constant_report
 from r2gen_lib.evaluation.score_table import CONSTANT, DISTINCT, EMPTY, MODEL, ScoreTable
+from r2gen_lib.evaluation.template_collapse import MEASURES, template_collapse
 from r2gen_lib.metrics.bootstrap import CONFIDENCE, RESAMPLES, StudyScore, bootstrap_scores
 from r2gen_lib.metrics.nlg import LanguageScorer, check_pairs
 from r2gen_lib.metrics.registry import Metric, registered_scores
@@ -96,7 +97,8 @@ def score_systems(
     seed: int = 0,
     timeout: float = 300,
 ) -> ScoreTable:
-    """Every system's scores with intervals, the constant report's beneath, and marks where the model is not above.
+    """Every system's scores with intervals, the constant report's beneath, and marks where the model is not above; the
+    measures of template collapse beside.
 
     Args:
         references: study id -> the radiologist's report, two at least.
@@ -118,6 +120,7 @@ def score_systems(
     """
     for texts in systems.values():
         check_pairs(references, texts)
+    train_reports = list(train_reports)
     with LanguageScorer(timeout, tokenizer) if language_metrics else nullcontext() as scorer:
 
         def score(truth: Mapping[str, str], guess: Mapping[str, str]) -> list[StudyScore]:
@@ -154,6 +157,7 @@ def score_systems(
         interval=f"{confidence:.0%} percentile bootstrap over {len(references):,} studies, {resamples:,} resamples",
         omitted=dict(omitted or {}),
         rouge_each=_rouge_of_each(references, scores[model]),
+        collapse=template_collapse(references, {name: texts[name] for name in order}, train_reports, **options),
     )
 
 
@@ -168,6 +172,7 @@ def _checked(score: StudyScore, references: Mapping[str, str]) -> StudyScore:
 
 def _check_names(names: Sequence[str]) -> None:
     beside = [f"{name} {part}" for name in names for part in ("low", "high", "not above")]  # columns of the frame
+    beside += [f"{name}{part}" for name in MEASURES for part in ("", " low", " high")]
     twice = [name for name, times in Counter([*names, DISTINCT, EMPTY, *beside]).items() if times > 1]
     if twice:
         raise DataError(

@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from r2gen_lib.evaluation.template_collapse import TemplateCollapse, collapse_as_json, format_collapse
+
 MODEL, CONSTANT = "model", "constant report"
 DISTINCT, EMPTY = "distinct reports", "empty reports"
 
@@ -25,6 +27,7 @@ class ScoreTable:
         constants: score -> the constant report that it was computed of.
         omitted: control -> why it is not there.
         interval: what the intervals are, in words.
+        collapse: the measures of template collapse, of the same systems and of the references.
         rouge_each: study id -> ROUGE-L of the model's report; empty where the language metrics were left out.
     """
 
@@ -38,6 +41,7 @@ class ScoreTable:
     interval: str
     omitted: Mapping[str, str] = field(default_factory=dict)
     rouge_each: Mapping[str, float] = field(default_factory=dict)
+    collapse: TemplateCollapse | None = None
 
     @property
     def names(self) -> list[str]:
@@ -54,12 +58,17 @@ class ScoreTable:
 
         Returns:
             One row a system. Columns: each score; ``distinct reports`` and ``empty reports``; ``<score> low`` and
-            ``<score> high``; ``<score> not above``, controls joined by commas: filled in the model's row alone.
+            ``<score> high``; ``<score> not above``, controls joined by commas: filled in the model's row alone; each
+            measure of template collapse, with its ``low`` and ``high``.
         """
         beside: dict[str, Any] = {DISTINCT: self.distinct, EMPTY: self.empty}
         for name in self.names:
             marks = dict.fromkeys(self.systems, "") | {self.systems[0]: ", ".join(self.not_above[name])}
             beside |= {f"{name} low": self.low[name], f"{name} high": self.high[name], f"{name} not above": marks}
+        if self.collapse is not None:
+            for name, values in self.collapse.values.items():
+                beside |= {name: values[self.systems]}
+                beside |= {f"{name} low": self.collapse.low[name], f"{name} high": self.collapse.high[name]}
         return self.scores.join(pd.DataFrame(beside))
 
 
@@ -84,6 +93,8 @@ def format_scores(table: ScoreTable) -> str:
     for text, best_by in by_constant_report(table.constants).items():
         lines.append(f"{CONSTANT} ({', '.join(best_by)}): {text}")
     lines += [f"left out: {control}: {reason}" for control, reason in table.omitted.items()]
+    if table.collapse is not None:
+        lines.append(format_collapse(table.collapse))
     return "\n".join(lines)
 
 
@@ -103,7 +114,7 @@ def by_constant_report(constants: Mapping[str, str]) -> dict[str, list[str]]:
 
 def scores_as_json(table: ScoreTable, settings: Mapping[str, Any]) -> dict[str, Any]:
     """What ``scores.json`` holds: settings, systems with ``score``, ``low``, ``high`` (the model's: ``not above`` too),
-    the constant reports, and the controls that are left out with the reason."""
+    the constant reports, the controls that are left out with the reason, and the measures of template collapse."""
     systems: dict[str, Any] = {}
     for system in table.systems:
         entry: dict[str, Any] = {}
@@ -113,5 +124,7 @@ def scores_as_json(table: ScoreTable, settings: Mapping[str, Any]) -> dict[str, 
             if system == table.systems[0]:
                 entry[name]["not above"] = list(table.not_above[name])
         systems[system] = entry | {DISTINCT: table.distinct[system], EMPTY: table.empty[system]}
-    notes = {"constant reports": dict(table.constants), "omitted": dict(table.omitted)}
+    notes: dict[str, Any] = {"constant reports": dict(table.constants), "omitted": dict(table.omitted)}
+    if table.collapse is not None:
+        notes["template collapse"] = collapse_as_json(table.collapse)
     return {"settings": {**settings, "interval": table.interval}, "systems": systems, **notes}

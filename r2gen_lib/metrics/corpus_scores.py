@@ -30,11 +30,12 @@ def bleu_scores(references: list[str], hypotheses: list[str]) -> list[StudyScore
     for reference, hypothesis in zip(references, hypotheses, strict=True):
         scorer += (hypothesis, [reference])
     rows = [[one["testlen"], one["reflen"][0], *one["guess"], *one["correct"]] for one in scorer.ctest]
-    return [StudyScore(f"Bleu_{n}", np.array(rows), partial(_bleu, n)) for n in range(1, _ORDERS + 1)]
+    return [StudyScore(f"Bleu_{n}", np.array(rows), partial(corpus_bleu, n)) for n in range(1, _ORDERS + 1)]
 
 
-def _bleu(order: int, sums: np.ndarray, studies: int) -> np.ndarray:
-    """Corpus BLEU from sums ``(..., 10)``, with pycocoevalcap's small numbers."""
+def corpus_bleu(order: int, sums: np.ndarray, studies: int) -> np.ndarray:
+    """Corpus BLEU from sums ``(..., 10)``: both lengths, n-grams written, n-grams matched; with pycocoevalcap's small
+    numbers."""
     written, matched = sums[..., 2 : 2 + order], sums[..., 6 : 6 + order]
     precision = np.prod((matched + _TINY) / (written + _SMALL), axis=-1) ** (1 / order)
     ratio = (sums[..., 0] + _TINY) / (sums[..., 1] + _SMALL)

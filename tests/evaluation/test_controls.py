@@ -8,7 +8,7 @@ from r2gen_lib.data.readers.openi import load_openi_reports
 from r2gen_lib.data.study import by_split
 from r2gen_lib.errors import DataError
 from r2gen_lib.evaluation import constant_report as constant_reports
-from r2gen_lib.evaluation.constant_report import _words
+from r2gen_lib.evaluation.constant_report import report_words
 from r2gen_lib.evaluation.controls import (
     best_constant_reports,
     constant_report,
@@ -32,10 +32,10 @@ def reports(studies, split: str, limit: int | None = None) -> dict[str, str]:
 def test_the_constant_report_is_the_best_of_all_by_pycocoevalcaps_bleu(studies):
     """Counting once must choose as trying every report would."""
     train = list(reports(studies, "train", 80).values())
-    truth = {n: [" ".join(_words(report))] for n, report in enumerate(train)}
+    truth = {n: [" ".join(report_words(report))] for n, report in enumerate(train)}
     scores = {}
     for report in set(train):
-        guess = {n: [" ".join(_words(report))] for n in truth}
+        guess = {n: [" ".join(report_words(report))] for n in truth}
         scores[report] = Bleu(4).compute_score(truth, guess, verbose=0)[0][3]
     assert scores[constant_report(train)] == max(scores.values())
 

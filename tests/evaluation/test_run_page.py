@@ -89,7 +89,10 @@ def test_the_page_is_whole_and_fetches_nothing(run):
         assert system in page.text
     for name in ("BLEU-1", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "clinical macro F1", "Support Devices", "per study"):
         assert name in page.text
+    for name in ("self-BLEU-4", "abnormal called normal", "speaks of an earlier picture", "references"):
+        assert name in page.text
     row = run["scores"].frame().loc["model"]
+    assert f"{row['self-BLEU-4']:.3f} [{row['self-BLEU-4 low']:.3f}, {row['self-BLEU-4 high']:.3f}]" in page.text
     assert f"{row['Bleu_4']:.3f}" in page.text and f"[{row['Bleu_4 low']:.3f}, {row['Bleu_4 high']:.3f}]" in page.text
     marked = [name for name in run["scores"].names if run["scores"].not_above[name]]
     assert marked and page.source.count('title="not above a control"') == len(marked)

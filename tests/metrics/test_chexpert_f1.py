@@ -18,7 +18,7 @@ from r2gen_lib.metrics.chexpert_f1 import (
     scores_of_labels,
     study_counts,
 )
-from r2gen_lib.metrics.trained_labelers import radeval_scores
+from r2gen_lib.metrics.trained_labelers import radeval_each, radeval_scores
 
 REFERENCES = {
     "a": "Cardiomegaly. Small effusion.",
@@ -136,6 +136,21 @@ def test_radeval_gets_the_reports_in_the_same_order(monkeypatch):
 
     monkeypatch.setitem(sys.modules, "radeval", types.SimpleNamespace(RadEval=RadEval))
     assert radeval_scores(GENERATED, REFERENCES) == {"f1chexbert": 0.5, "radgraph": 0.5}
+
+
+def test_radeval_scores_each_report_by_itself(monkeypatch):
+    class RadEval:
+        def __init__(self, metrics):
+            self.metrics = metrics
+
+        def __call__(self, refs, hyps):
+            (reference,), (written,) = refs, hyps
+            return dict.fromkeys(self.metrics, float(len(written) > len(reference)))
+
+    monkeypatch.setitem(sys.modules, "radeval", types.SimpleNamespace(RadEval=RadEval))
+    longer = [float(len(GENERATED[i]) > len(text)) for i, text in REFERENCES.items()]
+    each = radeval_each(GENERATED, REFERENCES)
+    assert list(each) == ["f1chexbert", "radgraph"] and each["radgraph"].tolist() == longer
 
 
 def test_the_command_prints_labels(capsys):

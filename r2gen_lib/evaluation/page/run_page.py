@@ -24,6 +24,7 @@ from r2gen_lib.evaluation.page.finding_marks import (
 from r2gen_lib.evaluation.page.images import Outline, outlines_of, picture_address
 from r2gen_lib.evaluation.page.render import SHOWN, WITHHELD, flat_settings, write_page
 from r2gen_lib.evaluation.score_table import ScoreTable, by_constant_report
+from r2gen_lib.evaluation.template_collapse import REFERENCES
 from r2gen_lib.metrics.chexpert_f1 import class_names, paired_labels, scores_of_labels
 
 if TYPE_CHECKING:
@@ -123,6 +124,7 @@ def write_report_page(
         "control_words": CONTROL_WORDS,
         "rows": score_rows(scores),
         "counts": [(name, scores.distinct[name], scores.empty[name]) for name in scores.systems],
+        "collapse": collapse_rows(scores),
         "constants": constants,
         "omitted": _omitted(scores, options, withheld),
         "findings": finding_rows(generated, references),
@@ -150,6 +152,19 @@ def _cell(scores: ScoreTable, system: str, name: str, top: float) -> dict[str, A
     return {"system": system, "score": value, "low": low, "high": high, **share}
 
 
+def collapse_rows(scores: ScoreTable) -> list[dict[str, Any]]:
+    """One row a measure of template collapse: its name, and score, low and high of each system, the references last."""
+    found = scores.collapse
+    if found is None:
+        return []
+    systems = [*scores.systems, REFERENCES]
+    parts = {"score": found.values, "low": found.low, "high": found.high}
+    return [
+        {"name": name, "cells": [{key: float(part.loc[one, name]) for key, part in parts.items()} for one in systems]}
+        for name in found.values
+    ]
+
+
 def finding_rows(generated: Mapping[str, str], references: Mapping[str, str]) -> list[dict[str, Any]]:
     """Precision, recall, F1 and counts of each observation, then micro, macro and per study (uncertain as present)."""
     written, truth = paired_labels(generated, references)
@@ -163,7 +178,7 @@ def finding_rows(generated: Mapping[str, str], references: Mapping[str, str]) ->
 
 def _omitted(scores: ScoreTable, options: PageOptions, withheld: bool) -> dict[str, str]:
     """What is not on the page, and why."""
-    omitted = dict(scores.omitted)
+    omitted = dict(scores.omitted) | dict(scores.collapse.omitted if scores.collapse else {})
     if withheld:
         omitted["studies to look at"] = "the data are credentialed; --show-credentialed shows them, on your own machine"
     elif options.overlay is None:

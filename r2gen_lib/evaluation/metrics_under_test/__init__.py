@@ -1,0 +1,1 @@
+"""Metrics under test: does a metric prefer the report that is right?"""
