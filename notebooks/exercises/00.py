@@ -84,8 +84,8 @@ options = dict(num_beams=1, max_new_tokens=5, repetition_penalty=1.0, no_repeat_
 why = "A sentence makes itself more likely."
 
 # %% exercise Does the report name it? | difficulty 2 | importance 3 | 10 minutes
-# The simulator draws all of `FINDING_NAMES`. Choose one, a side and a
-# severity, and read the report: does it name the finding, and on the right side? For one report your eyes will do. For a
+# The simulator draws all of `r2gen_lib.findings.finding.FINDING_NAMES`. Choose one, a side
+# and a severity, and read the report: does it name the finding, and on the right side? For one report your eyes will do. For a
 # hundred you need `names(report, word)`: True if a sentence of the report says that it is there. Careful: a report names
 # what it denies, too.
 
