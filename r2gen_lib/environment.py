@@ -5,10 +5,12 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import re
 import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from r2gen_lib import __version__
 
@@ -38,6 +40,24 @@ def machine() -> Machine:
 
     memory = round(psutil.virtual_memory().total / 2**30)
     return Machine(os.cpu_count(), memory, platform.system(), platform.machine(), platform.python_version())
+
+
+def cpu_model() -> str:
+    """The CPU's name as Linux gives it; elsewhere, and where there is none, what Python calls the processor."""
+    names = re.findall(r"^model name\s*:\s*(.+)$", _cpuinfo(), flags=re.MULTILINE)
+    return names[0].strip() if names else platform.processor() or platform.machine()
+
+
+def bf16_instructions() -> tuple[str, ...]:
+    """The instructions by which the CPU multiplies bf16; empty on other systems than Linux, which do not say."""
+    return tuple(name for name in ("amx_bf16", "avx512_bf16") if name in _cpuinfo())
+
+
+def _cpuinfo() -> str:
+    try:
+        return Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="ignore")
+    except OSError:
+        return ""
 
 
 def give_back_memory() -> None:

@@ -19,7 +19,8 @@ import transformers
 from r2gen_lib import THREADS_WAIT_BRIEFLY, __version__, plots
 from r2gen_lib.assets import DRIVE, runs_folder
 from r2gen_lib.config import Profile, get_profile
-from r2gen_lib.environment import machine
+from r2gen_lib.environment import bf16_instructions, cpu_model, machine
+from r2gen_lib.model.llm import choose_dtype
 from r2gen_lib.model.r2gengpt import default_device
 
 
@@ -69,6 +70,7 @@ def setup(profile: str | Profile | None = None, seed: int = 0) -> Setup:
         f"transformers {transformers.__version__} | timm {timm.__version__}"
     )
     print(f"device {describe_device(found.device)} | {here.cores} cores, {here.memory_gb} GB memory")
+    print(describe_arithmetic(found.device))
     print(f"profile {describe_profile(found.profile)} | seed {seed}")
     if not THREADS_WAIT_BRIEFLY:
         print(
@@ -99,6 +101,17 @@ def describe_device(device: torch.device) -> str:
         return str(device)
     properties = torch.cuda.get_device_properties(device)
     return f"{device} ({properties.name}, {properties.total_memory / 2**30:.0f} GB)"
+
+
+def describe_arithmetic(device: torch.device) -> str:
+    """What decides how numbers are rounded: the CPU, its instructions, the threads, and the language model's dtype."""
+    bf16 = " and ".join(bf16_instructions()) or "no bf16 instructions"
+    dtype = str(choose_dtype("auto", device)).removeprefix("torch.")
+    threads = torch.get_num_threads()
+    return (
+        f"CPU {cpu_model()}, {torch.backends.cpu.get_cpu_capability()}, {bf16} | "
+        f"{threads} thread{'s' if threads > 1 else ''} | the language model computes in {dtype}"
+    )
 
 
 def describe_profile(profile: Profile) -> str:

@@ -165,7 +165,7 @@ def folder(tmp_path) -> Path:
         ("# %% notebook 07_more\n", "", 1, "as the first block"),
         ("07_more", "08_more", 1, "whose name begins 07"),
         ("# %% hint", "# %% hnt", 6, "found a block 'hnt', expected one of"),
-        ("difficulty 1", "difficulty 7", 4, "expected `Title | difficulty 1 | 5 minutes`"),
+        ("difficulty 1", "difficulty 7", 4, "expected `Title | difficulty 1 | importance 2 | 5 minutes`"),
         ("# Use `base`.", "Use `base`.", 7, "expected a line that begins with '# '"),
         ("    return base * x", "    return base *", 15, "this is no Python"),
         ("# %% wrong c\ndouble = 3\n", "", 4, "it has 2, expected three"),
@@ -182,6 +182,36 @@ def test_a_master_that_is_wrong_names_file_and_line(folder, old, new, line, mess
     with pytest.raises(ExerciseError) as raised:
         read_master(path)
     assert f"07.py:{line}: " in str(raised.value) and message in str(raised.value)
+
+
+def test_importance_a_guess_and_a_reason_are_shown_where_the_master_has_them(folder):
+    rated = MASTER.replace("difficulty 1 | 5", "difficulty 1 | importance 3 | 5")
+    rated = rated.replace("# %% hint", "# %% guess\n# How large?\n# %% hint")
+    rated = rated.replace("# %% wrong a", "# %% why\n# Why twice?\n# %% wrong a")
+    (folder / "exercises" / "07.py").write_text(rated)
+    master = read_master(folder / "exercises" / "07.py")
+    cells = {cell.id: cell.source for cell in exercise_notebooks.section_cells(master)}
+    assert cells["exercise-1-text"].startswith("**1. Double it** (difficulty 1, importance 3, 5 minutes). Write")
+    assert "*Guess first.* How large?" in cells["exercise-1-text"] and cells["exercise-1-why-text"] == "Why twice?"
+    order = [name for name in cells if name.startswith("exercise-1")]
+    endings = ["-text", "-guess", "", "-check", "-why-text", "-why"]
+    assert order == [f"exercise-1{ending}" for ending in endings]
+    solved = {cell.id: cell.source for cell in exercise_notebooks.solution_cells(master)}
+    assert solved["exercise-1-explanation"] == "Why twice?" and "exercise-1-guess" not in solved
+
+
+def test_a_guess_and_a_reason_are_kept_with_the_answer(tmp_path, capsys):
+    checks.forget()
+    checks.guess("02.1", "")
+    assert "Nothing is kept yet" in capsys.readouterr().out
+    checks.guess("02.1", 64)
+    checks.check_visual_token_count(lambda image, patch, stages: 49)
+    checks.why("02.1", " Each stage halves the side. ")
+    assert capsys.readouterr().out.count("Kept with your answers.") == 2
+    (saved,) = json.loads(checks.save_json(tmp_path / "answers.json").read_text())["results"]
+    assert (saved["passed"], saved["guess"], saved["why"]) == (False, "64", "Each stage halves the side.")
+    with pytest.raises(CheckFailed, match="found no exercise '02.77'"):
+        checks.guess("02.77", "x")
 
 
 def write_notebook(folder: Path, *cells) -> Path:

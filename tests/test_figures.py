@@ -54,6 +54,7 @@ def test_show_displays_one_small_picture_and_closes_the_figure(monkeypatch):
     figures.show(figures.parameter_squares({"a": 100, "b": 1}, ["b"]))
     assert [image.format for image in shown] == ["jpeg", "png"]
     assert all(len(image.data) < 60_000 for image in shown)
+    assert shown[1].width == 7 * 96  # CSS pixels: seven inches
     assert not plt.get_fignums()
 
 
@@ -79,9 +80,11 @@ def test_splice_strip_tells_prompt_picture_report_end_and_padding_apart():
 
 
 def test_report_anatomy_shows_every_section_and_the_codes():
-    study = Study("CXR0", "train", "Clear lungs.", {"findings": "Clear  lungs."}, ("normal",))
-    texts = [text.get_text() for text in figures.report_anatomy(study).axes[0].texts]
-    assert "FINDINGS" in texts and "Clear lungs." in texts and "normal" in texts and "(empty)" in texts
+    study = Study("CXR0", "train", "Clear lungs.", {"findings": "Clear  lungs."}, ("normal", "Scar/a"))
+    head, rule, *rows = figures.report_anatomy(study).data.splitlines()
+    assert head == "| CXR0 | text |" and rule == "|:---|:---|"
+    assert "| findings | **Clear lungs.** |" in rows and "| impression | (empty) |" in rows
+    assert rows[-1] == "| codes (MeSH) | normal; Scar/a |"
 
 
 def test_other_figures_draw_what_they_are_given():

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from r2gen_lib import assets, notebook
+from r2gen_lib import assets, environment, notebook
 from r2gen_lib.assets import checkout
 from r2gen_lib.errors import R2GenError
 from r2gen_lib.notebook import describe_profile, setup
@@ -29,12 +29,33 @@ def test_setup_prints_versions_device_and_profile(capsys):
     out = capsys.readouterr().out
     for word in (f"torch {torch.__version__}", f"device {found.device}", "profile ci (", "seed 3"):
         assert word in out
+    arithmetic = next(line for line in out.splitlines() if line.startswith("CPU "))
+    assert f"{torch.get_num_threads()} thread" in arithmetic and "computes in " in arithmetic
     for private in (str(Path.home()) + "/", str(checkout())):
         assert private not in out
 
 
 @pytest.mark.parametrize(
-    "first, environment, found",
+    ("cpuinfo", "bf16", "dtype"),
+    [
+        (
+            "model name\t: Tiny CPU 7\nflags\t: avx2 avx512f avx512_bf16 amx_bf16\n",
+            "amx_bf16 and avx512_bf16",
+            "bfloat16",
+        ),
+        ("model name\t: Tiny CPU 7\nflags\t: avx2\n", "no bf16 instructions", "float32"),
+    ],
+)
+def test_the_line_on_arithmetic_names_what_the_cpu_can(monkeypatch, cpuinfo, bf16, dtype):
+    monkeypatch.setattr(environment, "_cpuinfo", lambda: cpuinfo)
+    line = notebook.describe_arithmetic(torch.device("cpu"))
+    assert line.startswith("CPU Tiny CPU 7, ") and bf16 in line and line.endswith(f"computes in {dtype}")
+    monkeypatch.setattr(environment, "_cpuinfo", lambda: "")  # as on a Mac
+    assert environment.cpu_model() and environment.bf16_instructions() == ()
+
+
+@pytest.mark.parametrize(
+    "first, variables, found",
     [
         ("", {}, "2000 True"),
         ("import torch", {}, "None False"),
@@ -43,10 +64,10 @@ def test_setup_prints_versions_device_and_profile(capsys):
     ],
     ids=["alone", "torch first", "torch first, with a policy", "with a count"],
 )
-def test_threads_wait_briefly_unless_the_user_says_otherwise(first, environment, found):
+def test_threads_wait_briefly_unless_the_user_says_otherwise(first, variables, found):
     code = f"{first}\nimport os, r2gen_lib\nprint(os.environ.get('GOMP_SPINCOUNT'), r2gen_lib.THREADS_WAIT_BRIEFLY)"
     clean = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
-    run = subprocess.run([sys.executable, "-c", code], env=clean | environment, capture_output=True, text=True)
+    run = subprocess.run([sys.executable, "-c", code], env=clean | variables, capture_output=True, text=True)
     assert run.stdout.split() == found.split(), run.stderr
 
 

@@ -10,7 +10,7 @@ from r2gen_lib.simulation.simulate import simulate
 
 normal = simulate("CXR12")
 
-# %% exercise Sections from plain text | difficulty 2 | 15 minutes
+# %% exercise Sections from plain text | difficulty 2 | importance 2 | 15 minutes
 # Open-i marks sections in XML. Most hospitals send one string:
 # headings in capitals (INDICATION, COMPARISON, FINDINGS, IMPRESSION) with a colon, some missing or all of them. Write
 # `split_sections`: texts by lower-case name, empty sections left out. What stands before the first heading is findings.
@@ -78,7 +78,7 @@ def split_sections(text):
             sections[name.lower()] = f"{sections.get(name.lower(), '')} {words.strip()}".strip()
     return sections
 
-# %% exercise Find the leak | difficulty 2 | 10 minutes
+# %% exercise Find the leak | difficulty 2 | importance 3 | 10 minutes
 # A training study was slipped into the test split under a new id:
 # `planted = [*studies, replace(train[7], id="CXR9001", split="test")]`, and `check_leaks` is silent. Equal findings alone
 # don't give it away, as section 3 showed. Write `copies(studies)`: the ids of test studies that are a training study in
@@ -130,10 +130,11 @@ def copies(studies):
     known = {(tuple(sorted(s.sections.items())), s.mesh) for s in studies if s.split == "train"}
     return [s.id for s in studies if s.split != "train" and (tuple(sorted(s.sections.items())), s.mesh) in known]
 
-# %% exercise Window a 12-bit picture | difficulty 2 | 10 minutes
+# %% exercise Window a 12-bit picture | difficulty 2 | importance 2 | 10 minutes
 # Detectors give 4,096 grey levels, screens show 256. A *window*
-# with a centre and a width maps the levels inside it to 0..255 and clips the rest. The function below only rescales: make
-# it a window. Which window shows the spine, which the lungs?
+# with a centre and a width maps the levels inside it to 0..255 and clips the rest: what DICOM calls LINEAR_EXACT. The
+# function below only rescales: make it a window. Which window shows the spine, which the lungs? (The picture is an 8-bit
+# one, stretched to 12 bits.)
 
 # %% hint
 # The window begins at `centre - width / 2`. Clip *before* the numbers become uint8.
@@ -172,3 +173,70 @@ def window(levels, centre, width):
 # %% wrong expected uint8
 def window(levels, centre, width):
     return ((levels - (centre - width / 2)) / width * 255).clip(0, 255).round()
+
+# %% exercise From stored values to the screen | difficulty 3 | importance 3 | 20 minutes
+# Write `to_display(stored, photometric, centre, width, slope=1, intercept=0)`, the way of section 10: rescale the stored
+# values, apply the window LINEAR (not LINEAR_EXACT), clip, turn MONOCHROME1 round, and give uint8, 0 for black. Half of
+# Open-i's original files need it; a program that divides by the maximum shows them as negatives.
+
+# %% guess
+# The stored levels are 0 to 4, the window has centre 2 and width 4. Which shade, 0 to 255, does LINEAR give to level 1,
+# and which LINEAR_EXACT?
+
+# %% hint
+# LINEAR: `(x - (centre - 0.5)) / (width - 1) + 0.5`, then clip to 0..1.
+
+# %% hint
+# The order is rescale, window, inversion: centre and width are in the units that the rescale makes.
+
+# %% stub It was divided by the maximum
+def to_display(stored, photometric, centre, width, slope=1, intercept=0):
+    return (stored / stored.max() * 255).round().astype(np.uint8)
+
+# %% check
+checks.check_to_display(to_display);
+
+# %% solution
+def to_display(stored, photometric, centre, width, slope=1, intercept=0):
+    values = stored * slope + intercept
+    shade = ((values - (centre - 0.5)) / (width - 1) + 0.5).clip(0, 1)
+    if photometric == "MONOCHROME1":
+        shade = 1 - shade
+    return (shade * 255).round().astype(np.uint8)
+
+# %% why
+# *Why?* Turn the stored values round first and window them afterwards. For which windows is the picture the same, and
+# what is lost with the others?
+
+# %% explanation
+# Inverting first mirrors the levels about the middle of their range, so that a window with another centre shows other
+# levels: what it was made to show is clipped. Only a window in the middle of the range stays what it was.
+# `r2gen_lib/data/images/dicom.py` does the same as the solution, and reads lookup tables, padding and colour besides.
+
+# %% wrong This is LINEAR_EXACT
+def to_display(stored, photometric, centre, width, slope=1, intercept=0):
+    shade = ((stored * slope + intercept - centre) / width + 0.5).clip(0, 1)
+    return ((1 - shade if photometric == "MONOCHROME1" else shade) * 255).round().astype(np.uint8)
+
+# %% wrong MONOCHROME1 was not turned round
+def to_display(stored, photometric, centre, width, slope=1, intercept=0):
+    shade = ((stored * slope + intercept - centre + 0.5) / (width - 1) + 0.5).clip(0, 1)
+    return (shade * 255).round().astype(np.uint8)
+
+# %% wrong The stored values were turned round before the window
+def to_display(stored, photometric, centre, width, slope=1, intercept=0):
+    if photometric == "MONOCHROME1":
+        stored = stored.max() - stored
+    shade = ((stored * slope + intercept - centre + 0.5) / (width - 1) + 0.5).clip(0, 1)
+    return (shade * 255).round().astype(np.uint8)
+
+# %% wrong Slope and intercept come before the window
+def to_display(stored, photometric, centre, width, slope=1, intercept=0):
+    shade = ((stored - centre + 0.5) / (width - 1) + 0.5).clip(0, 1)
+    return ((1 - shade if photometric == "MONOCHROME1" else shade) * 255).round().astype(np.uint8)
+
+# %% wrong a uint8 wraps around
+def to_display(stored, photometric, centre, width, slope=1, intercept=0):
+    shade = (stored * slope + intercept - centre + 0.5) / (width - 1) + 0.5
+    shade = 1 - shade if photometric == "MONOCHROME1" else shade
+    return (shade * 255).round().astype(np.int64).astype(np.uint8)

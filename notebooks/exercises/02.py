@@ -4,8 +4,11 @@
 
 # %% setup
 import torch
+from torch import nn
 
-# %% exercise Count the tokens | difficulty 1 | 5 minutes
+from r2gen_lib.model.alignment import VisualMapper
+
+# %% exercise Count the tokens | difficulty 1 | importance 2 | 5 minutes
 # Write `visual_token_count(image, patch, stages)` for a Swin that
 # halves its grid after each stage but the last. The paper's Swin-B has patches of 4 and four stages: how many tokens does
 # a picture of 224 × 224 give? Of 384 × 384? The cell below knows one case only.
@@ -41,7 +44,7 @@ def visual_token_count(image, patch, stages):
 def visual_token_count(image, patch, stages):
     return (image // patch) ** 2 // 2 ** (stages - 1)
 
-# %% exercise Write the splice | difficulty 3 | 20 minutes
+# %% exercise Write the splice | difficulty 3 | importance 3 | 20 minutes
 # `my_splice` below joins rows of *equal* length and returns neither mask
 # nor labels. Extend it to reports of different length: pad on the right, and return embeddings, attention mask and labels
 # (-100 wherever nothing is to be learnt; not shifted). `before`, `after` and each report are lists of token ids. What goes
@@ -151,7 +154,7 @@ def my_splice(embed, visual, before, after, reports):
         labels[row, head - 1 : end - 1] = torch.tensor(report)
     return embeddings, mask, labels
 
-# %% exercise Match the scale | difficulty 2 | 10 minutes
+# %% exercise Match the scale | difficulty 2 | importance 1 | 10 minutes
 # The gain that gives an untrained token the norm of a word was set to
 # the *standard deviation* of all embeddings. Is that the same as matching the norm of a typical word? Write
 # `gain_for(words)`: the gain with which an untrained token has exactly the *median* norm of the rows of `words`. Then use
@@ -191,7 +194,7 @@ def gain_for(words):
 def gain_for(words):
     return (words.norm(dim=0).median() / words.shape[1] ** 0.5).item()
 
-# %% exercise Two views, one set of tokens | difficulty 2 | 10 minutes
+# %% exercise Two views, one set of tokens | difficulty 2 | importance 2 | 10 minutes
 # Section 1 averages the features of both views before the
 # mapper. Write that as `tokens_of_views(features, mapper)`, for any number of views: from `(B, V, N, D_v)` to
 # `(B, N, D_lm)`. In which layer of the mapper does the order begin to matter?
@@ -221,3 +224,150 @@ def tokens_of_views(features, mapper):
 # %% wrong the views are axis 1
 def tokens_of_views(features, mapper):
     return mapper(features.mean(dim=2))
+
+# %% exercise Build the mapper | difficulty 3 | importance 3 | 40 minutes
+# Write the whole mapper of section 2 as a module, from its formula:
+#
+# $$\text{token}_j = \text{LayerNorm}(W x_j + b + s\, B_j A x_j) + t_j$$
+#
+# `MyMapper(vision_width, language_width, tokens, rank, scale)` takes features `(B, tokens, vision_width)` and gives
+# `(B, tokens, language_width)`. Call the parameters as the library does, so that weights can be copied: `proj` (`W` and
+# `b`), `norm`, `down` (`A`, a linear layer without a bias), `token_up` (all `B_j`: tokens × rank × language_width, zeros
+# at the start), `token_bias` (all `t_j`: tokens × language_width, zeros at the start). The class below is the paper's
+# mapper. When the check says *Right*, three mappers are trained on a toy: a bright spot lies at one of two places, and a
+# frozen reader that only *averages* the tokens has to say at which.
+
+# %% guess
+# Guessing costs a loss of log 2 = 0.693. Which loss will the paper's mapper reach on the toy, which the paper's with a
+# vector for each place, and which yours?
+
+# %% hint
+# `nn.Parameter(torch.zeros(tokens, rank, language_width))` is a parameter. Of `x` with `(B, M, r)` and `B_j` with
+# `(M, r, D)`, `torch.einsum("bmr,mrd->bmd", x, up)` makes `(B, M, D)`: each place has its own matrix.
+
+# %% hint
+# Both additions have their place in the formula: the projection *inside* the LayerNorm, the vector behind it.
+
+# %% given
+def loss_on_toy(mapper, steps=150):
+    generator = torch.Generator().manual_seed(0)
+    spot = 0.1 * torch.randn(32, 4, 6, generator=generator)
+    spot[:, 0] += 1.0  # a bright spot at place 0
+    features = torch.cat([spot, spot.flip(1)])  # and the same pictures with the spot at place 3
+    place = torch.cat([torch.zeros(32), torch.ones(32)])
+    reader = torch.randn(8, generator=generator)  # frozen; it sees only the mean of the tokens
+    optimiser = torch.optim.Adam(mapper.parameters(), lr=1e-2)
+    for _ in range(steps):
+        loss = nn.functional.binary_cross_entropy_with_logits(mapper(features).mean(dim=1) @ reader, place)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return loss.item()
+
+# %% stub lacks down.weight, token_bias, token_up
+class MyMapper(nn.Module):
+    def __init__(self, vision_width, language_width, tokens, rank, scale):
+        super().__init__()
+        self.proj = nn.Linear(vision_width, language_width)
+        self.norm = nn.LayerNorm(language_width)
+
+    def forward(self, features):
+        return self.norm(self.proj(features))
+
+# %% check
+if checks.check_my_mapper(MyMapper):
+    torch.manual_seed(0)
+    print("guessing                    loss 0.693")
+    print(f"the paper's mapper          loss {loss_on_toy(VisualMapper(6, 8)):.3f}")
+    print(f"and a vector for each place loss {loss_on_toy(VisualMapper(6, 8, tokens=4, bias=True)):.3f}")
+    print(f"yours                       loss {loss_on_toy(MyMapper(6, 8, tokens=4, rank=2, scale=4.0)):.3f}")
+
+# %% solution
+class MyMapper(nn.Module):
+    def __init__(self, vision_width, language_width, tokens, rank, scale):
+        super().__init__()
+        self.proj = nn.Linear(vision_width, language_width)
+        self.norm = nn.LayerNorm(language_width)
+        self.down = nn.Linear(vision_width, rank, bias=False)
+        self.token_up = nn.Parameter(torch.zeros(tokens, rank, language_width))
+        self.token_bias = nn.Parameter(torch.zeros(tokens, language_width))
+        self.scale = scale
+
+    def forward(self, features):
+        own = torch.einsum("bmr,mrd->bmd", self.down(features), self.token_up)
+        return self.norm(self.proj(features) + self.scale * own) + self.token_bias
+
+# %% why
+# *Why?* Why does the vector for each place not help on the toy, and the projection for each place does? And why is the
+# paper's mapper less blind in the real system than in this toy?
+
+# %% explanation
+# The paper's mapper treats every place alike, so that the mean of its tokens is the same wherever the spot lies: no
+# training can bring the loss below log 2. A vector for each place is added whatever is seen there; in the mean it is one
+# constant. Only `B_j` makes what is *seen* at a place count otherwise than elsewhere. The real reader is no average: the
+# language model knows the positions of its tokens, and the encoder's vectors hold some of their surroundings. What the
+# additions bring there has to be measured; notebook 03 trains without them.
+
+# %% wrong token_up does not start at zero
+class MyMapper(nn.Module):
+    def __init__(self, vision_width, language_width, tokens, rank, scale):
+        super().__init__()
+        self.proj, self.norm = nn.Linear(vision_width, language_width), nn.LayerNorm(language_width)
+        self.down, self.scale = nn.Linear(vision_width, rank, bias=False), scale
+        self.token_up = nn.Parameter(torch.randn(tokens, rank, language_width))
+        self.token_bias = nn.Parameter(torch.zeros(tokens, language_width))
+
+    def forward(self, features):
+        own = torch.einsum("bmr,mrd->bmd", self.down(features), self.token_up)
+        return self.norm(self.proj(features) + self.scale * own) + self.token_bias
+
+# %% wrong token_bias is added before the LayerNorm
+class MyMapper(nn.Module):
+    def __init__(self, vision_width, language_width, tokens, rank, scale):
+        super().__init__()
+        self.proj, self.norm = nn.Linear(vision_width, language_width), nn.LayerNorm(language_width)
+        self.down, self.scale = nn.Linear(vision_width, rank, bias=False), scale
+        self.token_up = nn.Parameter(torch.zeros(tokens, rank, language_width))
+        self.token_bias = nn.Parameter(torch.zeros(tokens, language_width))
+
+    def forward(self, features):
+        own = torch.einsum("bmr,mrd->bmd", self.down(features), self.token_up)
+        return self.norm(self.proj(features) + self.scale * own + self.token_bias)
+
+# %% wrong The projection of each place is added behind the LayerNorm
+class MyMapper(nn.Module):
+    def __init__(self, vision_width, language_width, tokens, rank, scale):
+        super().__init__()
+        self.proj, self.norm = nn.Linear(vision_width, language_width), nn.LayerNorm(language_width)
+        self.down, self.scale = nn.Linear(vision_width, rank, bias=False), scale
+        self.token_up = nn.Parameter(torch.zeros(tokens, rank, language_width))
+        self.token_bias = nn.Parameter(torch.zeros(tokens, language_width))
+
+    def forward(self, features):
+        own = torch.einsum("bmr,mrd->bmd", self.down(features), self.token_up)
+        return self.norm(self.proj(features)) + self.scale * own + self.token_bias
+
+# %% wrong The scale is not used
+class MyMapper(nn.Module):
+    def __init__(self, vision_width, language_width, tokens, rank, scale):
+        super().__init__()
+        self.proj, self.norm = nn.Linear(vision_width, language_width), nn.LayerNorm(language_width)
+        self.down = nn.Linear(vision_width, rank, bias=False)
+        self.token_up = nn.Parameter(torch.zeros(tokens, rank, language_width))
+        self.token_bias = nn.Parameter(torch.zeros(tokens, language_width))
+
+    def forward(self, features):
+        own = torch.einsum("bmr,mrd->bmd", self.down(features), self.token_up)
+        return self.norm(self.proj(features) + own) + self.token_bias
+
+# %% wrong token_up is (2, 8), expected (4, 2, 8)
+class MyMapper(nn.Module):
+    def __init__(self, vision_width, language_width, tokens, rank, scale):
+        super().__init__()
+        self.proj, self.norm = nn.Linear(vision_width, language_width), nn.LayerNorm(language_width)
+        self.down, self.scale = nn.Linear(vision_width, rank, bias=False), scale
+        self.token_up = nn.Parameter(torch.zeros(rank, language_width))
+        self.token_bias = nn.Parameter(torch.zeros(tokens, language_width))
+
+    def forward(self, features):
+        return self.norm(self.proj(features) + self.scale * self.down(features) @ self.token_up) + self.token_bias

@@ -11,8 +11,8 @@ One module a notebook; every check in them is here too, under its name. The exer
 """
 
 from r2gen_lib.checks import alignment, data, delta, evaluation, scale, start, teaching, training  # noqa: F401
-from r2gen_lib.checks.core import CHECKS, forget, report, results, save_json
+from r2gen_lib.checks.core import CHECKS, forget, guess, report, results, save_json, why
 
 globals().update(CHECKS)
-__all__ = ["forget", "report", "results", "save_json"]
+__all__ = ["forget", "guess", "report", "results", "save_json", "why"]
 __all__ += sorted(CHECKS)

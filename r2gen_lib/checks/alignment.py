@@ -1,4 +1,4 @@
-"""Checks of notebook 02: how many visual tokens, the splice, the gain, and the mean over views."""
+"""Checks of notebook 02: how many visual tokens, the splice, the gain, the mean over views, the whole mapper."""
 
 from __future__ import annotations
 
@@ -142,3 +142,58 @@ def check_views(tokens_of_views: Callable[[Tensor, nn.Module], Tensor]) -> str:
             f"{found.norm(dim=-1).mean():.3f}, ours {expected.norm(dim=-1).mean():.3f}. {slip}"
         )
     return "the views are averaged before the projection, as the paper does."
+
+
+@exercise("02.5", "Build the mapper")
+def check_my_mapper(my_mapper: type[nn.Module]) -> str:
+    """``MyMapper(vision_width, language_width, tokens, rank, scale)`` against ``VisualMapper``, weights copied."""
+    torch.manual_seed(3)
+    for tokens, rank, scale in ((4, 2, 3.0), (9, 3, 0.5)):
+        ours = VisualMapper(6, 8, tokens=tokens, bias=True, rank=rank, scale=scale)
+        shown = f"6, 8, tokens={tokens}, rank={rank}, scale={scale}"
+        theirs = ask(lambda t=tokens, r=rank, s=scale: my_mapper(6, 8, tokens=t, rank=r, scale=s), shown=shown)
+        _compare_parameters(theirs, ours)
+        with torch.no_grad():
+            for parameter in ours.parameters():
+                parameter.copy_(torch.randn_like(parameter))
+            theirs.load_state_dict(ours.state_dict())
+            features = torch.randn(2, tokens, 6)
+            expected, found = ours(features), ask(theirs, features, shown=f"features {tuple(features.shape)}")
+        same_shape(found, expected, "the answer")
+        if not close(found, expected):
+            slip = _mapper_slip(found, ours, features)
+            apart = (found - expected).abs().max()
+            raise Wrong(f"with the library's weights, tokens differ from ours by up to {apart:.2f}, expected 0. {slip}")
+    return "the same tokens as the library's mapper from the same weights, for two sizes."
+
+
+def _compare_parameters(theirs: nn.Module, ours: VisualMapper) -> None:
+    """Raises Wrong where names, shapes or the starting values of the additions are not the library's."""
+    if not isinstance(theirs, nn.Module):
+        raise Wrong(f"MyMapper(...) is {described(theirs)}, expected an nn.Module.")
+    found, expected = dict(theirs.named_parameters()), dict(ours.named_parameters())
+    if missing := sorted(expected.keys() - found.keys()):
+        raise Wrong(f"MyMapper lacks {', '.join(missing)}. Of parameters it has {', '.join(found) or 'none'}.")
+    if more := sorted(found.keys() - expected.keys()):
+        raise Wrong(f"MyMapper has {', '.join(more)}, which the formula has not. `A` has no bias of its own.")
+    for name, parameter in expected.items():
+        if found[name].shape != parameter.shape:
+            raise Wrong(f"{name} is {tuple(found[name].shape)}, expected {tuple(parameter.shape)}.")
+    for name in ("token_up", "token_bias"):
+        if found[name].any():
+            raise Wrong(f"{name} does not start at zero: an untrained mapper is to be the paper's.")
+
+
+@torch.no_grad()
+def _mapper_slip(found: Tensor, ours: VisualMapper, features: Tensor) -> str:
+    common, bias = ours.proj(features), ours.token_bias
+    own = torch.einsum("bmr,mrd->bmd", ours.down(features), ours.token_up)
+    scaled = ours.token_scale * own
+    slips = [
+        (ours.norm(common + scaled + bias), "token_bias is added before the LayerNorm; the formula has it behind."),
+        (ours.norm(common) + scaled + bias, "The projection of each place is added behind the LayerNorm."),
+        (ours.norm(common + own) + bias, "The scale is not used."),
+        (ours.norm(common) + bias, "The projection of each place, B_j A x, is missing."),
+        (ours.norm(common + scaled), "The vector of each place, token_bias, is missing."),
+    ]
+    return next((text for tokens, text in slips if close(found, tokens)), "Compare each part with the formula.")

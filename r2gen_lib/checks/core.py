@@ -12,7 +12,7 @@ import sys
 import textwrap
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -31,19 +31,25 @@ class Wrong(Exception):
 
 @dataclass(frozen=True)
 class Result:
-    """The latest result of one exercise. ``exercise`` is notebook and number ("02.1"), ``time`` local, ISO 8601."""
+    """The latest result of one exercise. ``exercise`` is notebook and number ("02.1"), ``time`` local, ISO 8601.
+
+    ``guess`` and ``why`` are the student's own words, where the exercise asks for them; nobody checks them.
+    """
 
     exercise: str
     title: str
     passed: bool
     message: str
     time: str
+    guess: str = ""
+    why: str = ""
 
 
 #: Every check that was made with ``exercise``, by its name.
 CHECKS: dict[str, Callable[..., bool]] = {}
 _TITLES: dict[str, str] = {}
 _RESULTS: dict[str, Result] = {}
+_WORDS: dict[str, dict[str, str]] = {}
 
 
 def exercise(number: str, title: str) -> Callable[[Callable[..., str]], Callable[..., bool]]:
@@ -150,7 +156,26 @@ def close(found: Any, expected: Any, tolerance: float = 1e-4) -> bool:
 
 def results() -> list[Result]:
     """The latest result of every exercise that was checked since Python started, in their order."""
-    return [_RESULTS[number] for number in sorted(_RESULTS)]
+    return [replace(_RESULTS[number], **_WORDS.get(number, {})) for number in sorted(_RESULTS)]
+
+
+def guess(number: str, words: str | float) -> None:
+    """Keep what a student expects, before the exercise is begun; it is saved with the exercise's result."""
+    _keep(number, "guess", words)
+
+
+def why(number: str, words: str) -> None:
+    """Keep a student's reason, after the check; it is saved with the exercise's result and not checked."""
+    _keep(number, "why", words)
+
+
+def _keep(number: str, kind: str, words: str | float) -> None:
+    if number not in _TITLES:
+        raise CheckFailed(f"found no exercise {number!r}, expected one of {', '.join(sorted(_TITLES))}.")
+    text = str(words).strip()
+    if text:
+        _WORDS.setdefault(number, {})[kind] = text
+    print("Kept with your answers." if text else "Nothing is kept yet: write it between the quotes and run this again.")
 
 
 def report() -> None:
@@ -169,7 +194,7 @@ def save_json(path: str | Path, student: str = "") -> Path:
     """Write the latest results for whoever collects them; a file that is there is replaced.
 
     The JSON holds ``student``, ``version`` of this library, ``saved`` (time) and ``results``: a list of exercise,
-    title, passed, message, time.
+    title, passed, message, time, guess, why.
     """
     import json
 
@@ -184,5 +209,6 @@ def save_json(path: str | Path, student: str = "") -> Path:
 
 
 def forget() -> None:
-    """Forget every result, as after starting Python anew."""
+    """Forget every result, guess and reason, as after starting Python anew."""
     _RESULTS.clear()
+    _WORDS.clear()

@@ -1,4 +1,4 @@
-"""Checks of notebook 01: sections of a report, copies between splits, a window of grey levels."""
+"""Checks of notebook 01: sections of a report, copies between splits, a window, and DICOM's way to the screen."""
 
 from __future__ import annotations
 
@@ -113,3 +113,63 @@ def _window_slip(levels: np.ndarray, found: np.ndarray, centre: float, width: fl
     if np.abs(found - scaled(centre - width / 2, width))[inside].max() <= 1:
         return "Levels outside the window were not clipped: a uint8 wraps around, so that black becomes white."
     return "The window goes from centre - width / 2 to centre + width / 2."
+
+
+@exercise("01.4", "From stored values to the screen")
+def check_to_display(to_display: Callable[..., np.ndarray]) -> str:
+    """``to_display(stored, photometric, centre, width, slope, intercept)``: rescale, LINEAR, MONOCHROME1; uint8."""
+    six, deep = np.arange(6), np.array([0, 500, 1500, 2500, 4095])
+    cases = [
+        (deep, "MONOCHROME2", 2048, 4096, 1, 0),
+        (deep, "MONOCHROME2", 1500, 1000, 1, 0),
+        (six, "MONOCHROME2", 2, 4, 1, 0),
+        (deep, "MONOCHROME1", 1200, 2000, 1, 0),
+        (deep, "MONOCHROME2", 200, 800, 0.5, -100),
+        (deep, "MONOCHROME1", 200, 800, 0.5, -100),
+    ]
+    for stored, *settings in cases:
+        expected = _displayed(stored, *settings)
+        shown = f"{stored.tolist()}, " + ", ".join(map(repr, settings))
+        found = ask(to_display, stored.copy(), *settings, shown=shown)
+        same_shape(found, expected, "the picture")
+        if found.dtype != np.uint8:
+            raise Wrong(f"the picture is {found.dtype}, expected uint8: round, then .astype(np.uint8).")
+        if np.abs(found.astype(int) - expected).max() > 1:
+            slip = _display_slip(found.astype(int), stored, *settings)
+            raise Wrong(f"to_display({shown}) gave {found.tolist()}, expected {expected.tolist()}. {slip}")
+    return "six pictures: both photometric interpretations, a narrow window and a rescale."
+
+
+def _displayed(
+    stored: np.ndarray,
+    photometric: str,
+    centre: float,
+    width: float,
+    slope: float,
+    intercept: float,
+    exact: bool = False,
+) -> np.ndarray:
+    values = stored * slope + intercept
+    shade = (values - centre) / width + 0.5 if exact else (values - (centre - 0.5)) / (width - 1) + 0.5
+    shade = np.clip(shade, 0, 1)
+    return np.round(255 * (1 - shade if photometric == "MONOCHROME1" else shade)).astype(int)
+
+
+def _display_slip(found: np.ndarray, stored: np.ndarray, photometric: str, *window: float) -> str:
+    def like(other: np.ndarray) -> bool:
+        return bool(np.abs(found - other).max() <= 1)
+
+    if like(stored / stored.max() * 255):
+        return "It was divided by the maximum: centre and width are not used yet."
+    if like(_displayed(stored, photometric, *window, exact=True)):
+        return "This is LINEAR_EXACT; LINEAR has centre - 0.5 and width - 1."
+    if photometric == "MONOCHROME1" and like(_displayed(stored, "MONOCHROME2", *window)):
+        return "MONOCHROME1 was not turned round: there, low values are bright."
+    if photometric == "MONOCHROME1" and like(_displayed(stored.max() - stored, "MONOCHROME2", *window)):
+        return "The stored values were turned round before the window, which then shows other levels: turn last."
+    if like(_displayed(stored, photometric, *window[:2], 1, 0)):
+        return "Slope and intercept come before the window: centre and width are in rescaled units."
+    clipped = (_displayed(stored, photometric, *window) % 255) == 0
+    if clipped.any() and np.abs(found - _displayed(stored, photometric, *window))[~clipped].max(initial=0) <= 1:
+        return "Clip before the picture becomes uint8: a uint8 wraps around, so that black becomes white."
+    return "Rescale, then LINEAR, then clip, then MONOCHROME1."

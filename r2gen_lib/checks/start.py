@@ -1,4 +1,4 @@
-"""Checks of notebook 00: decoding, reading a report for a finding, and where a curve begins to move."""
+"""Checks of notebook 00: decoding, reading a report for a finding, where a curve moves and where it crosses zero."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from r2gen_lib.checks.core import Wrong, ask, exercise
+import numpy as np
+
+from r2gen_lib.checks.core import Wrong, ask, close, described, exercise
+from r2gen_lib.findings.finding import Finding
 
 _DENIALS = {"no", "not", "without", "absent", "neither", "nor", "negative"}
 _REASONS = ("probab", "likel", "chance", "greedy", "penal", "same context", "already", "before")
@@ -85,6 +88,67 @@ def check_first_move(first_move: Callable[[Sequence[float], Sequence[float], flo
         if not right:
             raise Wrong(f"with nats {nats} and noise {noise} the answer was {found}, expected {expected}. {slip}")
     return "six curves, six thresholds. Now lay it over the real ones, of a heart and of an effusion."
+
+
+@exercise("00.4", "The curve, and where it crosses")
+def check_crossing(severity_curve: Callable, crossing: Callable[[Sequence[float], Sequence[float]], float]) -> str:
+    """``severity_curve(patient, severities, leaning)`` of a growing heart, and where ``crossing`` finds it at zero."""
+    _check_curve(severity_curve)
+    cases = [
+        ([0.0, 0.5, 1.0], [-2.0, -1.0, 1.0], 0.75),
+        ([0.0, 0.5, 1.0], [-3.0, 1.0, 2.0], 0.375),
+        ([0.0, 0.5, 1.0], [-3.0, -1.0, -0.5], math.nan),
+        ([0.0, 0.5, 1.0], [1.0, 2.0, 3.0], math.nan),
+        ([0.0, 0.25, 0.5, 0.75, 1.0], [-2.0, 2.0, -1.0, 1.0, 3.0], 0.125),
+        ([0.0, 0.5, 1.0], [-2.0, 0.0, 1.0], 0.5),
+    ]
+    for severities, nats, expected in cases:
+        found = ask(crossing, severities, nats)
+        right = math.isnan(found) if math.isnan(expected) else close(float(found), expected)
+        if not right:
+            slip = _crossing_slip(severities, nats, float(found))
+            raise Wrong(f"crossing({severities}, {nats}) gave {described(found)}, expected {expected}. {slip}")
+    return "the curve is drawn from the right pictures, and six curves cross where they should."
+
+
+def _check_curve(severity_curve: Callable) -> None:
+    from r2gen_lib.simulation.simulate import simulate
+
+    def brightness(pictures: Sequence[np.ndarray]) -> np.ndarray:
+        return np.array([np.mean(picture) for picture in pictures])
+
+    severities = [0.2, 1.0]
+    hearts = [simulate("CXR2", [Finding("Cardiomegaly", severity=s)]).picture for s in severities]
+    expected = brightness(hearts)
+    found = ask(severity_curve, "CXR2", severities, brightness, shown="'CXR2', [0.2, 1.0], a stand-in for leaning")
+    if np.shape(found) != (2,):
+        raise Wrong(f"severity_curve gave {described(found)}, expected two numbers: one for each severity.")
+    if close(np.asarray(found, float), expected):
+        return
+    slip = "Draw Finding('Cardiomegaly', severity=s) into the patient's picture, and hand the pictures to leaning."
+    if close(np.asarray(found, float), brightness([simulate("CXR2").picture] * 2)):
+        slip = "The finding was not drawn: this is the patient's own picture, twice."
+    elif close(float(found[0]), float(found[1])):
+        slip = "every severity gave the same picture: hand severity=s to the finding."
+    raise Wrong(
+        f"with a stand-in for leaning that measures brightness, the curve was {np.round(found, 2).tolist()}, expected "
+        f"{expected.round(2).tolist()}. {slip}"
+    )
+
+
+def _crossing_slip(severities: Sequence[float], nats: Sequence[float], found: float) -> str:
+    first = next((i for i, value in enumerate(nats) if value >= 0), None)
+    if first == 0:
+        return "The curve starts above zero: it crosses nothing, and the answer is nan."
+    if first is None:
+        return "It stays below zero: the answer is nan (math.nan)."
+    if math.isnan(found):
+        return "Look for two neighbours, the first below zero and the second not."
+    if found == severities[first]:
+        return "This is the first severity at or above zero; the line crosses before it."
+    if close(found, (severities[first] + severities[first - 1]) / 2):
+        return "Halfway between two points: weigh them by how far each is from zero."
+    return "The first crossing counts, on a straight line between two neighbours."
 
 
 def affirmed(report: str, word: str) -> bool:

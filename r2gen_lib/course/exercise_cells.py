@@ -53,9 +53,16 @@ def section_cells(master: Master) -> list[Any]:
     cells.append(new_code_cell("from r2gen_lib import checks", id="exercises-checks"))
     for number, one in enumerate(master.exercises, 1):
         cells.append(new_markdown_cell(_question(number, one, hints=True), id=f"exercise-{number}-text"))
+        if one.guess:
+            code = f'checks.guess("{master.number}.{number}", "")  # your guess, before you begin'
+            cells.append(new_code_cell(code, id=f"exercise-{number}-guess"))
         cells += _given(number, one)
         cells.append(new_code_cell(one.stub.code, id=f"exercise-{number}"))
         cells.append(new_code_cell(one.check, id=f"exercise-{number}-check"))
+        if one.why:
+            cells.append(new_markdown_cell(one.why, id=f"exercise-{number}-why-text"))
+            code = f'checks.why("{master.number}.{number}", "")  # your answer, in one or two sentences'
+            cells.append(new_code_cell(code, id=f"exercise-{number}-why"))
     return [*cells, new_code_cell(REPORT, id="exercises-report")]
 
 
@@ -74,13 +81,17 @@ def solution_cells(master: Master) -> list[Any]:
         cells += _given(number, one)
         cells.append(new_code_cell(one.solution, id=f"exercise-{number}-solution"))
         cells.append(new_code_cell(one.check, id=f"exercise-{number}-check"))
-        if one.explanation:
-            cells.append(new_markdown_cell(one.explanation, id=f"exercise-{number}-explanation"))
+        if one.why or one.explanation:
+            answer = "\n\n".join(text for text in (one.why, one.explanation) if text)
+            cells.append(new_markdown_cell(answer, id=f"exercise-{number}-explanation"))
     return [*cells, new_code_cell("checks.report()", id="exercises-report")]
 
 
 def _question(number: int, one: Exercise, hints: bool) -> str:
-    text = f"**{number}. {one.title}** (difficulty {one.difficulty}, {one.minutes} minutes). {one.question}"
+    importance = f"importance {one.importance}, " if one.importance else ""
+    text = f"**{number}. {one.title}** (difficulty {one.difficulty}, {importance}{one.minutes} minutes). {one.question}"
+    if one.guess:
+        text += f"\n\n*Guess first.* {one.guess}"
     if hints:
         count = len(one.hints)
         for n, hint in enumerate(one.hints, 1):

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from r2gen_lib.errors import ExerciseError
 
-TEXT = ("exercise", "hint", "explanation")
+TEXT = ("exercise", "guess", "hint", "why", "explanation")
 CODE = ("setup", "given", "stub", "check", "solution", "wrong")
 _MARKER = re.compile(r"# %% ?(\w*) ?(.*)")
-_RATED = re.compile(r"(.+) \| difficulty ([123]) \| (\d+) minutes")
-_ONCE = ("given", "stub", "check", "solution", "explanation")
+_RATED = re.compile(r"(.+?) \| difficulty ([123])(?: \| importance ([123]))? \| (\d+) minutes")
+_ONCE = ("guess", "given", "stub", "check", "solution", "why", "explanation")
 
 
 @dataclass(frozen=True)
@@ -29,18 +29,25 @@ class Answer:
 
 @dataclass
 class Exercise:
-    """One exercise. ``difficulty`` 1 to 3; ``given`` is code before the answer and may be empty."""
+    """One exercise.
+
+    ``difficulty`` 1 to 3. ``importance`` 1 to 3, None where it is not rated. ``given`` is code before the answer,
+    ``guess`` a question to answer before it, ``why`` one to answer after the check; all three may be empty.
+    """
 
     title: str
     difficulty: int
     minutes: int
     question: str
     line: int
+    importance: int | None = None
     hints: list[str] = field(default_factory=list)
+    guess: str = ""
     given: str = ""
     stub: Answer | None = None
     check: str = ""
     solution: str = ""
+    why: str = ""
     explanation: str = ""
     wrong: list[Answer] = field(default_factory=list)
 
@@ -148,8 +155,11 @@ def _compile(path: Path, lines: list[str], first: int) -> None:
 def _begun(path: Path, block: _Block) -> Exercise:
     rated = _RATED.fullmatch(block.words)
     if not rated:
-        raise _error(path, block.line, f"found {block.words!r}, expected `Title | difficulty 1 | 5 minutes`")
-    return Exercise(rated[1], int(rated[2]), int(rated[3]), block.body, block.line)
+        expected = "`Title | difficulty 1 | importance 2 | 5 minutes` (importance may be left out)"
+        raise _error(path, block.line, f"found {block.words!r}, expected {expected}")
+    title, difficulty, importance, minutes = rated.groups()
+    rating = int(importance) if importance else None
+    return Exercise(title, int(difficulty), int(minutes), block.body, block.line, rating)
 
 
 def _add(path: Path, one: Exercise, block: _Block) -> None:

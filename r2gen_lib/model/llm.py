@@ -28,6 +28,7 @@ from transformers import (
 from r2gen_lib.assets import ASSETS, asset
 from r2gen_lib.config import LanguageConfig
 from r2gen_lib.config.schema import Dtype
+from r2gen_lib.environment import bf16_instructions
 from r2gen_lib.errors import AssetError, R2GenError
 from r2gen_lib.files import cache_dir, new_folder, sha256_of, usual_permissions
 from r2gen_lib.model.gguf_facts import read_facts, unread_tensors
@@ -127,12 +128,8 @@ def choose_dtype(dtype: Dtype, device: torch.device | str = "cpu") -> torch.dtyp
 
 
 def _cpu_has_bf16() -> bool:
-    """Whether /proc/cpuinfo lists bf16 arithmetic; other systems than Linux count as not having it."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="ignore")
-    except OSError:
-        return False
-    return "avx512_bf16" in text or "amx_bf16" in text
+    """Other systems than Linux count as not having it."""
+    return bool(bf16_instructions())
 
 
 def checksum(module: nn.Module) -> str:

@@ -121,7 +121,7 @@ def token_words(
         ground = (0, 0, 0, 0.4 + 0.5 * value)
         box = {"boxstyle": "round,pad=0.15", "facecolor": ground, "linewidth": 0}
         where = ((column + 0.5) * width / side - 0.5, (row + 0.5) * height / side - 0.5)
-        look = {"color": "white", "fontsize": min(11, 56 / side), "ha": "center", "va": "center"}
+        look = {"color": "white", "fontsize": min(11, 63 / side), "ha": "center", "va": "center"}
         ax.text(*where, shown, bbox=box, parse_math=False, **look)
     for k in range(1, side):
         ax.axhline(k * height / side - 0.5, color="white", linewidth=0.3, alpha=0.6)

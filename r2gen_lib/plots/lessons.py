@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from r2gen_lib.data.study import Study
     from r2gen_lib.model.alignment import Splice
 
+#: A browser's inch, in its pixels.
+CSS_DPI = 96
+
 #: What stands at a position of the spliced prompt, and its colour.
 KINDS = {
     "prompt": FROZEN,
@@ -38,7 +41,7 @@ def show(figure: Figure, alt: str = "", dpi: int = 80) -> None:
     """Display a figure in as few bytes as it looks well in, and close it.
 
     Drawings become a PNG of 64 colours, radiographs a JPEG: whichever is smaller. A notebook with a dozen figures
-    stays under 300 KB that way.
+    stays under 300 KB that way. It is shown as wide as the figure is in inches, so that 9 points of text are 9 points.
 
     Args:
         figure: any matplotlib figure.
@@ -58,7 +61,8 @@ def show(figure: Figure, alt: str = "", dpi: int = 80) -> None:
     picture.quantize(64).save(png, "PNG", optimize=True)
     picture.save(jpeg, "JPEG", quality=45, optimize=True)
     smaller = min((png, jpeg), key=lambda stream: len(stream.getvalue()))
-    display(Image(smaller.getvalue(), format="png" if smaller is png else "jpeg", alt=alt))
+    kind, width = ("png" if smaller is png else "jpeg"), round(CSS_DPI * figure.get_figwidth())
+    display(Image(smaller.getvalue(), format=kind, width=width, alt=alt))
 
 
 def _words_in(figure: Figure) -> str:
@@ -142,24 +146,15 @@ def picture_grid(
     return figure
 
 
-def report_anatomy(study: Study, target: str = "findings") -> Figure:
-    """A report's sections and codes one below the other; the section ``target`` is green."""
-    parts = [(name, study.sections.get(name, "").strip() or "(empty)") for name in SECTIONS]
-    parts.append(("codes (MeSH)", "; ".join(study.mesh)))
-    wrapped = [(name, textwrap.wrap(" ".join(text.split()), 112)) for name, text in parts]
-    lines = sum(len(text) for _, text in wrapped) + 0.7 * len(wrapped)
-    figure, ax = plt.subplots(figsize=(9.5, 0.24 * lines + 0.4), layout="constrained")
-    ax.set(xlim=(0, 100), ylim=(lines, 0), title=f"{study.id}: green is what the model learns to write")
-    ax.axis("off")
-    top = 0.0
-    for name, text in wrapped:
-        height = len(text) + 0.4
-        colour = KINDS["report"] if name == target else KINDS["prompt"] if "MeSH" in name else "#f2f2f2"
-        ax.add_patch(Rectangle((0, top), 100, height, facecolor=colour))
-        ax.text(1, top + height / 2, name.upper(), va="center", fontsize=9, fontweight="bold")
-        ax.text(18, top + height / 2, "\n".join(text), va="center", fontsize=9, linespacing=1.35, parse_math=False)
-        top += height + 0.3
-    return figure
+def report_anatomy(study: Study, target: str = "findings") -> Markdown:
+    """A report's sections and codes as a Markdown table; the section ``target``, which is learnt, is in bold."""
+    from IPython.display import Markdown
+
+    rows = [f"| {study.id} | text |", "|:---|:---|"]
+    for name in SECTIONS:
+        text = " ".join(study.sections.get(name, "").split()) or "(empty)"
+        rows.append(f"| {name} | {_marked(text, name == target)} |")
+    return Markdown("\n".join([*rows, f"| codes (MeSH) | {_marked('; '.join(study.mesh), False)} |"]))
 
 
 def parameter_squares(counts: Mapping[str, int], trained: Sequence[str]) -> Figure:
@@ -224,7 +219,7 @@ def word_map(
         ax.scatter(*words.T, s=1.5, color="#c4ccd4", linewidths=0)
         ax.scatter(*places.T, s=7, color=colour, alpha=0.6, linewidths=0)
         for word, place in named.items():
-            ax.annotate(word, place, fontsize=8, color="#222222", ha="center", va="center")
+            ax.annotate(word, place, fontsize=9, color="#222222", ha="center", va="center")
         ax.set_title(name)
         if len(variance) == 2:
             ax.set_xlabel(f"1st direction ({variance[0]:.0%} of the variance)")
@@ -246,7 +241,7 @@ def splice_strip(
     """
     labels, mask = spliced.labels.cpu().numpy(), spliced.attention_mask.cpu().numpy()
     rows, length = labels.shape
-    width = 11 if not texts else max(7.0, 0.62 * length)
+    width = 9.4 if not texts else max(7.0, 0.62 * length)
     figure, axes = plt.subplots(rows, 1, figsize=(width, 1.35 * rows + 0.6), squeeze=False, layout="constrained")
     for row, ax in enumerate(axes.flat):
         for place in range(length):
@@ -256,7 +251,7 @@ def splice_strip(
             for level, colour in ((2, KINDS[kind]), (1, seen), (0, learnt)):
                 ax.add_patch(Rectangle((place, level), 1, 0.8, facecolor=colour, edgecolor="#999999", linewidth=0.3))
             if texts:
-                ax.text(place + 0.5, 2.4, texts[row][place], ha="center", va="center", fontsize=8, parse_math=False)
+                ax.text(place + 0.5, 2.4, texts[row][place], ha="center", va="center", fontsize=9, parse_math=False)
         ax.set(xlim=(0, length), ylim=(0, 2.85), yticks=(0.4, 1.4, 2.4), xlabel="")
         ax.set_yticklabels((f"has a loss: {(labels[row] >= 0).sum()}", f"attended: {mask[row].sum()}", f"row {row}"))
         ax.tick_params(length=0)
