@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import nbformat
 
 TEMPLATES = Path(__file__).parent / "templates"
-#: Lines of text on a slide; what is more goes on to the next one under the same heading.
-LINES = 6
+#: Letters on a slide; lines that would be more go on to the next one, under the same heading.
+LETTERS = 450
 _HEADING = re.compile(r"^(#{1,3}) (.+)")
 _ITEM = re.compile(r"^(?:[-*]|\d+\.) (.+)", re.S)
 _EXERCISE = re.compile(r"^\*\*(\d+\. .+?)\*\* (\(difficulty.+?\))", re.S)
@@ -150,12 +150,14 @@ def _figures(cell: nbformat.NotebookNode, heading: str) -> Iterator[Figure]:
 
 
 def _cut(slide: Slide) -> Iterator[Slide]:
-    """The slide, or several where it has too many lines."""
-    if slide.figure or not slide.lines:
-        yield slide
-        return
-    for start in range(0, len(slide.lines), LINES):
-        yield Slide(slide.heading, slide.level, slide.lines[start : start + LINES])
+    """The slide, or several where its lines are too long together."""
+    part = Slide(slide.heading, slide.level, figure=slide.figure)
+    for line in slide.lines:
+        if part.lines and len(" ".join([*part.lines, line])) > LETTERS:
+            yield part
+            part = Slide(slide.heading, slide.level)
+        part.lines.append(line)
+    yield part
 
 
 def _to_html(text: str) -> str:
