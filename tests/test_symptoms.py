@@ -70,7 +70,7 @@ def test_what_is_sound_is_let_pass(sound, capsys):
     assert check(9, capsys, **sound).startswith("the same twice")
 
 
-def test_a_check_changes_nothing(sound, capsys):
+def test_a_check_changes_no_weight(sound, capsys):
     before = {name: p.detach().clone() for name, p in sound["model"].named_parameters()}
     for number in (1, 2, 3, 4, 9):
         check(number, capsys, **sound)
@@ -134,6 +134,7 @@ def test_reports_that_do_not_follow(blind, capsys):
     assert check(6, capsys, **blind) == "the words do not follow the picture"
 
 
+@pytest.mark.slow
 def test_reports_of_the_shipped_model_follow(sound, capsys):
     from r2gen_lib import R2GenGPT
 
