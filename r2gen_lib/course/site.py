@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 TITLE = "R2GenGPT, a course"
 #: The Markdown pages, in the order in which the side bar has them.
 _PAGES = (
-    "README.md", "docs/install.md", "notebooks/README.md", "notebooks/GLOSSARY.md", "notebooks/ERRATA.md",
-    "notebooks/exercises/README.md", "docs/*.md", "docs/*/*.md", "data/*.md", "data/weights/*/README.md",
-    "findings/README.md", "CONTRIBUTING.md", "CHANGELOG.md",
+    "README.md", "docs/install.md", "notebooks/START.md", "notebooks/SYMPTOMS.md", "notebooks/README.md",
+    "notebooks/GLOSSARY.md", "notebooks/ERRATA.md", "notebooks/exercises/README.md", "docs/*.md", "docs/*/*.md",
+    "data/*.md", "data/weights/*/README.md", "findings/README.md", "CONTRIBUTING.md", "CHANGELOG.md",
 )  # fmt: skip
 #: Rooms of the library whose docstrings make no reference: they are there for the course, or need an extra to be read.
 _NO_REFERENCE = {"checks", "commands", "course", "demo"}
