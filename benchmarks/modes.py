@@ -1,22 +1,22 @@
 """What do a few more trained parameters buy? Shallow, delta and deep from nothing, at equal steps and at equal time.
 
-    OMP_NUM_THREADS=1 python benchmarks/modes.py [--steps 120] [--seeds 0 1 2] [--val 64] [--out data/modes.csv] [--tiny]
+    OMP_NUM_THREADS=1 python benchmarks/modes.py [--steps 100] [--seeds 0 1 2] [--val 64] [--out data/modes.csv]
 
 The laptop preset on real reports and simulated radiographs. Every seed has a start of its own (mapper, order of the
 960 studies of the profile `laptop`), which its three modes share, as they share the language model. The turn is always
-with the mode that has spent the least time, so steps are interleaved, a busy machine meets all alike, and at any moment
-the three have had equal time. A seed ends when each mode has made --steps steps; the faster ones have made more by then.
-Each is looked at when it has made them ("equal steps"), and at the end ("equal time"): the loss a report token, in nats,
-on the same held-out studies for all, with their own pictures and with shuffled ones (the control).
+with the mode that has spent the least time. So steps are interleaved, a busy machine meets all alike, and at any moment
+the three have had equal time. A seed ends when each mode has made --steps steps; the faster ones have made more then.
+Each is looked at when it has made them ("equal steps"), and at the end ("equal time"): the loss a report token, in
+nats, on the same held-out studies for all, with their own pictures and with shuffled ones (the control).
 
 From nothing, and not from `laptop-shallow`: so the preset's own rates fit all three, and seeds differ in the start too.
 (The other start is measured: `laptop-delta` began at `laptop-shallow`.) The rate warms up and then stays, as a cosine
 would favour the mode whose end it was made for. Nothing was tuned for a mode.
 
-Seconds are the process's CPU time: on one thread, the wall time of a step on a core that nobody else uses. Shallow reads
-features from the cache; to fill it costs about what an epoch's forward passes through the encoder cost, and isn't counted.
-A seed's rows are written when it ends; a run that is stopped goes on with the seed that is lacking.
---tiny: the toy of random weights, on a few studies, in seconds.
+Seconds are the process's CPU time: on one thread, the wall time of a step on a core that nobody else uses. Shallow
+reads features from the cache. To fill it costs about what the other modes' encoder costs in the forward passes of one
+epoch, and isn't counted. A seed's rows are written when it ends; a run that is stopped goes on with the seed that is
+lacking. --tiny: the toy of random weights, on a few studies, in seconds.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from r2gen_lib.data.selection import chosen_studies
 from r2gen_lib.data.study import Study
 from r2gen_lib.errors import R2GenError
 from r2gen_lib.files import atomic_write
-from r2gen_lib.model.llm import load_language
+from r2gen_lib.model.llm import LanguageModel, load_language
 from r2gen_lib.model.toy import toy_model
 from r2gen_lib.simulation.render import render_pictures
 from r2gen_lib.training.examples import Examples, mean_loss
@@ -50,7 +50,7 @@ KEPT = Path(__file__).resolve().parent.parent / "data" / "modes.csv"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=120, help="steps that each mode makes at least (default 120)")
+    parser.add_argument("--steps", type=int, default=100, help="steps that each mode makes at least (default 100)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default: 0 1 2")
     parser.add_argument("--val", type=int, default=64, help="held-out studies (default 64)")
     parser.add_argument("--out", type=Path, default=KEPT, help="table; rows of other seeds stay in it")
@@ -62,32 +62,44 @@ def main() -> None:
     _, held_out = chosen_studies(studies, profile, seed=0)  # the same for every seed: what differs is training
     language = None if args.tiny else load_language(PRESETS["laptop"].language, "cpu")
     for seed in args.seeds:
-        if seed in set(kept_rows(args.out)["seed"]):
+        if seed in set(kept_rows(args.out, args.steps, args.val)["seed"]):
             print(f"seed {seed} is in {args.out}", flush=True)
             continue
         torch.manual_seed(seed)
         train_set, _ = chosen_studies(studies, profile, seed)
         render_pictures(train_set + held_out)
-        make = toy_model if args.tiny else lambda mode, seed: R2GenGPT.from_preset("laptop", mode, language=language, device="cpu", seed=seed)
-        learners = [Learner.make(make(mode, seed=seed), train_set, held_out, seed) for mode in MODES]
-        rows = compare(learners, args.steps)
+        models = [model_of(mode, seed, language) for mode in MODES]
+        rows = compare([Learner.make(model, train_set, held_out, seed) for model in models], args.steps)
+        table = pd.concat([kept_rows(args.out, args.steps, args.val), rows.assign(seed=seed)])[COLUMNS]
         with atomic_write(args.out) as path:
-            pd.concat([kept_rows(args.out), rows.assign(seed=seed)])[COLUMNS].round(4).to_csv(path, index=False)
-        print(rows.to_string(), flush=True)
-    print(summary(kept_rows(args.out)).to_string(float_format="{:.3f}".format))
+            table.round(4).to_csv(path, index=False)
+    print(summary(kept_rows(args.out, args.steps, args.val)).to_string(float_format="{:.3f}".format))
 
 
-def kept_rows(file: Path) -> pd.DataFrame:
+def model_of(mode: str, seed: int, language: LanguageModel | None) -> R2GenGPT:
+    """The laptop preset in front of this language model; without one, the toy."""
+    if language is None:
+        return toy_model(mode, seed)
+    return R2GenGPT.from_preset("laptop", mode, language=language, device="cpu", seed=seed)
+
+
+def kept_rows(file: Path, steps: int, val: int) -> pd.DataFrame:
     """The table as it is, or an empty one.
 
     Raises:
-        R2GenError: the file is another table.
+        R2GenError: the file is another table, or was made with other numbers of steps or held-out studies.
     """
     if not file.is_file():
         return pd.DataFrame(columns=COLUMNS)
     table = pd.read_csv(file)
     if list(table) != COLUMNS:
         raise R2GenError(f"{file}: found the columns {list(table)}, expected {COLUMNS}. Give another --out.")
+    made = {(row.steps, row.val_studies) for row in table[table["at"] == "equal steps"].itertuples()}
+    if made - {(steps, val)}:
+        raise R2GenError(
+            f"{file}: found rows of (steps, held-out studies) {sorted(made)}, expected {(steps, val)}, as --steps and "
+            "--val say. Give these numbers, or another --out."
+        )
     return table
 
 
