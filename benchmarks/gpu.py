@@ -28,7 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--presets", nargs="+", choices=PRESETS, default=["laptop", "colab"])
     parser.add_argument("--mode", choices=MODES, default="shallow")
-    parser.add_argument("--steps", type=int, default=200, help="default 200; at least 10")
+    parser.add_argument("--steps", type=int, default=200, help="default 200")
     parser.add_argument("--out", type=Path, default=Path("runs/gpu"))
     parser.add_argument("--tiny", action="store_true", help="the toy on a CPU")
     args = parser.parse_args()

@@ -9,7 +9,6 @@ import torch
 
 from r2gen_lib import R2GenGPT, load_studies, train
 from r2gen_lib.data.study import by_split
-from r2gen_lib.training.examples import Examples
 
 model = R2GenGPT.from_trained("laptop-shallow")
 features = model.encode(torch.zeros(1, 1, 3, 224, 224))  # a step takes as long with an empty picture
@@ -355,6 +354,7 @@ import numpy as np
 
 from r2gen_lib.config import Profile
 from r2gen_lib.model.toy import toy_model
+from r2gen_lib.training.examples import Examples
 
 
 def laptop(seed):

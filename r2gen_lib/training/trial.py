@@ -41,7 +41,8 @@ class Trial:
             read once, not in every step.)
         weights: of the language model's layers, without its vocabulary: the P of 4PT.
         peak: operations a second of one large product of matrices here, in the language model's dtype.
-        estimated: bytes that ``training_memory`` expects at the peak, without the runtime.
+        estimated: bytes that ``training_memory`` expects at the peak, of reports as long as the preset allows; without
+            the runtime.
         measured: bytes that tensors took at the peak; None on a CPU, where nobody counts them.
     """
 
@@ -113,27 +114,29 @@ def trial(
             f"trial: found cut_after {cut_after} and profile.train_steps {profile.train_steps}, expected a cut after "
             "at least one step and before the last. Give a profile with train_steps."
         )
-    on_gpu = torch.cuda.is_available()
-    if on_gpu:
-        torch.cuda.reset_peak_memory_stats()
     model = make()
     with suppress(Disconnected), cut_off(model, cut_after):
         train(model, studies, profile=profile, out_dir=out_dir, resume=False, progress=progress)
     kept = cut_after - cut_after % profile.checkpoint_every
+    del model
     model = make()
+    on_gpu = model.device.type == "cuda"
+    if on_gpu:
+        torch.cuda.reset_peak_memory_stats()
     result = train(model, studies, profile=profile, out_dir=out_dir, progress=progress)
+    measured = torch.cuda.max_memory_allocated() if on_gpu else None
     language, preset = model.language, model.preset
     words = {id(layer.weight) for layer in (language.get_input_embeddings(), language.get_output_embeddings())}
     estimate = training_memory(preset, model.mode, "cuda" if on_gpu else "cpu")
     return Trial(
-        device=gpu() or "cpu",
+        device=gpu() if on_gpu else "cpu",
         result=result,
         made_again=cut_after - kept,
         tokens=_tokens(model, chosen_studies(studies, profile, shuffle=preset.optim.shuffle)[0]),
         weights=sum(p.numel() for p in language.parameters() if p.ndim > 1 and id(p) not in words),
-        peak=product_peak(model.embed.weight.device, model.embed.weight.dtype),
+        peak=product_peak(model.device, model.embed.weight.dtype),
         estimated=estimate.total - estimate.runtime,
-        measured=torch.cuda.max_memory_allocated() if on_gpu else None,
+        measured=measured,
     )
 
 
