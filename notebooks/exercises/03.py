@@ -358,7 +358,7 @@ from r2gen_lib.training.examples import Examples
 
 
 def laptop(seed):
-    return R2GenGPT.from_preset("laptop", language=language, seed=seed)
+    return R2GenGPT.from_preset("laptop", seed=seed)
 
 
 def study_gaps(seed, make=lambda seed: toy_model(seed=seed), steps=12):

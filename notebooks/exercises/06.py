@@ -208,7 +208,7 @@ small, large = step_seconds(8), step_seconds(16)
 record.append(("predicted", 32, 3 * large - 2 * small))
 why = "Every step pays once for starting its operations, and only the rest grows with the number of reports."
 
-# %% wrong expected two, such as
+# %% wrong expected two: (8, 16)
 record.append(("predicted", 32, 4 * step_seconds(8)))
 step_seconds(32)
 why = "Every step pays once for starting its operations, and only the rest grows with the number of reports."

@@ -133,9 +133,7 @@ def check_prediction(record: list[tuple[str, float, float]], why: str) -> str:
         raise Wrong(f"nothing of a batch of {_TARGET} was measured after the prediction. Call step_seconds({_TARGET}).")
     known = {batch: seconds for name, batch, seconds in record[:last] if name == "measured"}
     if len(known) < 2:
-        raise Wrong(
-            f"{len(known)} batch size(s) were measured before the prediction, expected two, such as {_SMALLER}."
-        )
+        raise Wrong(f"{len(known)} batch size(s) were measured before the prediction, expected two: {_SMALLER}.")
     predicted = record[last][2]
     (one, first), (two, second) = sorted(known.items())[0], sorted(known.items())[-1]
     each = (second - first) / (two - one)
