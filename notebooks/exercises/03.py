@@ -7,7 +7,8 @@ import time
 
 import torch
 
-from r2gen_lib import R2GenGPT
+from r2gen_lib import R2GenGPT, load_studies, train
+from r2gen_lib.data.study import by_split
 
 model = R2GenGPT.from_trained("laptop-shallow")
 features = model.encode(torch.zeros(1, 1, 3, 224, 224))  # a step takes as long with an empty picture
@@ -330,3 +331,111 @@ for _ in range(3):
     steps_alone.append(timed_step())
     steps_beside.append(timed_step(busy=True))
 alone, beside = statistics.mean(steps_alone), statistics.mean(steps_beside)
+
+# %% exercise Two seeds, and the gap with its interval | difficulty 3 | 40 minutes
+# From which gap on may you say that a model looks? Train a mapper twice, from two seeds. `study_gaps` below does one run and
+# returns a number for each held-out study: its loss with another study's picture, less its loss with its own.
+#
+# Write `gap_interval(gaps)`: the mean, and the lower and upper end of its 95% interval, by bootstrap over the studies. Put
+# the gaps of both runs into `runs` and, for each seed, into `looks` whether its whole interval is above zero. *Write
+# down first*: will the two intervals overlap? Try your code with the toy (`study_gaps(0)`, seconds); then take
+# `study_gaps(0, laptop, steps=60)`, two to five minutes a seed on two free cores. Does the answer change with 180 steps?
+
+# %% hint
+# `np.random.default_rng(0).integers(len(gaps), size=(1000, len(gaps)))` are a thousand draws of studies, with replacement.
+
+# %% hint
+# The interval is of the mean: take the mean of each draw, then their percentiles 2.5 and 97.5.
+
+# %% given
+import tempfile
+
+import numpy as np
+
+from r2gen_lib.config import Profile
+from r2gen_lib.model.toy import toy_model
+from r2gen_lib.training.examples import Examples
+
+
+def laptop(seed):
+    return R2GenGPT.from_preset("laptop", seed=seed)
+
+
+def study_gaps(seed, make=lambda seed: toy_model(seed=seed), steps=12):
+    """Train a new mapper; a gap for each of 16 studies, which are the same for every seed."""
+    some, data = make(seed), load_studies("openi_sim")
+    short = Profile("gap", 4 * steps, 8, 8, train_steps=steps, eval_every=steps, checkpoint_every=steps)
+    with tempfile.TemporaryDirectory() as folder:
+        train(some, data, profile=short, out_dir=folder, seed=seed, progress=False)
+    held = Examples(some, by_split(data, "val")[:16], "val", progress=False)
+    with torch.no_grad():
+        own, other = ([some(**held.batch([i], shift)).loss.item() for i in range(16)] for shift in (0, 1))
+    return np.subtract(other, own)
+
+# %% stub expected three numbers
+def gap_interval(gaps):
+    return gaps.mean()
+
+
+runs, looks = {}, {}
+
+# %% check
+checks.check_gap_interval(gap_interval, runs, looks);
+
+# %% solution
+def gap_interval(gaps):
+    gaps = np.asarray(gaps)
+    draws = np.random.default_rng(0).integers(len(gaps), size=(1000, len(gaps)))
+    low, high = np.percentile(gaps[draws].mean(axis=1), [2.5, 97.5])
+    return gaps.mean(), low, high
+
+
+runs = {seed: study_gaps(seed) for seed in (0, 1)}
+looks = {seed: bool(gap_interval(gaps)[1] > 0) for seed, gaps in runs.items()}
+
+# %% explanation
+# The numbers here are the toy's: random weights, twelve steps, nothing about radiology. With the laptop preset the numbers
+# are yours. The interval says how far other *studies* would move the mean; what another seed moves is seen in the second
+# run alone, and two runs say little about a third. With 16 studies an interval is wide: a gap that it doesn't tell from zero
+# may be there all the same.
+
+# %% wrong how much single studies differ
+def gap_interval(gaps):
+    return gaps.mean(), *np.percentile(gaps, [2.5, 97.5])
+
+
+runs, looks = {}, {}
+
+# %% wrong Draw with replacement
+def gap_interval(gaps):
+    draws = [np.random.default_rng(i).permutation(gaps).mean() for i in range(1000)]
+    return gaps.mean(), *np.percentile(draws, [2.5, 97.5])
+
+
+runs, looks = {}, {}
+
+# %% wrong holds 1 seed(s)
+def gap_interval(gaps):
+    draws = np.random.default_rng(0).integers(len(gaps), size=(1000, len(gaps)))
+    return gaps.mean(), *np.percentile(gaps[draws].mean(axis=1), [2.5, 97.5])
+
+
+runs, looks = {0: np.linspace(-1, 2, 16)}, {0: True}
+
+# %% wrong both runs have the same gaps
+def gap_interval(gaps):
+    draws = np.random.default_rng(0).integers(len(gaps), size=(1000, len(gaps)))
+    return gaps.mean(), *np.percentile(gaps[draws].mean(axis=1), [2.5, 97.5])
+
+
+runs = dict.fromkeys((0, 1), np.linspace(-1, 2, 16))
+looks = {0: True, 1: True}
+
+# %% wrong It looks if the whole interval is above zero
+def gap_interval(gaps):
+    draws = np.random.default_rng(0).integers(len(gaps), size=(1000, len(gaps)))
+    return gaps.mean(), *np.percentile(gaps[draws].mean(axis=1), [2.5, 97.5])
+
+
+runs = {0: np.linspace(-1, 1.2, 16), 1: np.linspace(0.5, 2, 16)}
+looks = {seed: gaps.mean() > 0 for seed, gaps in runs.items()}

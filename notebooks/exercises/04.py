@@ -136,7 +136,7 @@ def merge(W, A, B, alpha):
 # what does that save in every epoch?
 
 # %% hint
-# Only deep mode needs no encoder besides its checkpoints.
+# A checkpoint of deep mode holds the encoder. The other two modes need the frozen encoder as well, once.
 
 # %% stub The checkpoint leaves the frozen encoder out
 def disk(mode, departments, encoder, checkpoint):
@@ -165,3 +165,72 @@ def disk(mode, departments, encoder, checkpoint):
 # %% wrong Checkpoints of all departments
 def disk(mode, departments, encoder, checkpoint):
     return checkpoint[mode] + (0 if mode == "deep" else encoder)
+
+# %% exercise Modes at equal time | difficulty 2 | 30 minutes
+# Section 4 read `comparison`: every mode from three starts, at equal steps and at equal time. Runs of one seed began
+# alike, so compare them one with one. Write `paired(table, at, mode)`: for each seed, the mode's `val_loss` less that of
+# shallow, at the same `at`; below zero is better than shallow. Print it for delta and deep, at equal steps and at
+# equal time. Where do the seeds agree in sign? Three can agree by chance: put into `seeds_needed` how many must agree
+# (all better *or* all worse) before chance alone does it in less than 1 of 20 cases. Write one sentence that claims no more
+# than the table shows.
+
+# %% hint
+# `table[table["at"] == at].pivot(index="seed", columns="mode", values="val_loss")` has a row a seed, a column a mode.
+
+# %% hint
+# Without a true difference each seed is a coin. What is the chance that n coins show the same side?
+
+# %% stub A difference a seed is wanted
+def paired(table, at, mode):
+    return table[table["at"] == at]["val_loss"].mean()
+
+
+seeds_needed = 3
+
+# %% check
+checks.check_paired(paired, seeds_needed);
+
+# %% solution
+def paired(table, at, mode):
+    losses = table[table["at"] == at].pivot(index="seed", columns="mode", values="val_loss")
+    return (losses[mode] - losses["shallow"]).tolist()
+
+
+seeds_needed = 6  # 2 x (1/2)**6 is 0.03; five give 0.06
+
+# %% explanation
+# Means over seeds hide the pairing: two modes may overlap from seed to seed and differ in every pair, as starts move both.
+# Agreement of signs needs no assumption on how losses are spread. It doesn't say that the difference is large, nor that it
+# would stay with more steps, other rates or real radiographs.
+
+# %% wrong A difference a seed is wanted
+def paired(table, at, mode):
+    means = table[table["at"] == at].groupby("mode")["val_loss"].mean()
+    return [means[mode] - means["shallow"]]
+
+
+seeds_needed = 6
+
+# %% wrong The sign
+def paired(table, at, mode):
+    losses = table[table["at"] == at].pivot(index="seed", columns="mode", values="val_loss")
+    return (losses["shallow"] - losses[mode]).tolist()
+
+
+seeds_needed = 6
+
+# %% wrong These are the rows of 'equal time'
+def paired(table, at, mode):
+    losses = table[table["at"] == "equal time"].pivot(index="seed", columns="mode", values="val_loss")
+    return (losses[mode] - losses["shallow"]).tolist()
+
+
+seeds_needed = 6
+
+# %% wrong so the chance is twice as large
+def paired(table, at, mode):
+    losses = table[table["at"] == at].pivot(index="seed", columns="mode", values="val_loss")
+    return (losses[mode] - losses["shallow"]).tolist()
+
+
+seeds_needed = 5

@@ -1,9 +1,11 @@
-"""Checks of notebook 04: LoRA's forward pass, its parameters, merging it, and what modes cost on the disk."""
+"""Checks of notebook 04: LoRA's forward pass, its parameters, merging it, and what modes cost and bring."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -131,3 +133,54 @@ def check_disk(disk: Callable[[str, int, float, dict[str, float]], float]) -> st
     return (
         "shallow and delta share one frozen encoder; only shallow leaves its features alone, so that one cache serves."
     )
+
+
+@exercise("04.5", "Modes at equal time")
+def check_paired(paired: Callable[[pd.DataFrame, str, str], list[float]], seeds_needed: int) -> str:
+    """``paired(table, at, mode)``: a difference a seed, val_loss of ``mode`` less that of shallow of the same seed.
+
+    Args:
+        seeds_needed: how many seeds must agree, whichever way, until chance alone does that in less than 1 of 20 cases.
+    """
+    rows = [
+        (mode, seed, at, 2.0 + 0.1 * seed + more + later)
+        for seed in (3, 1, 2)
+        for at, later in (("equal steps", 0.0), ("equal time", -0.5))
+        for mode, more in (("deep", 0.3 * seed), ("shallow", 0.0), ("delta", -0.01 * seed))
+    ]
+    small = pd.DataFrame(rows, columns=["mode", "seed", "at", "val_loss"])
+    small.loc[(small["mode"] == "shallow") & (small["at"] == "equal time"), "val_loss"] -= 0.2
+    for at, mode in (("equal steps", "delta"), ("equal time", "deep")):
+        expected = _differences(small, at, mode)
+        found = ask(paired, small.copy(), at, mode, shown=f"a table of three seeds, {at!r}, {mode!r}")
+        try:
+            values = np.sort(np.asarray(found, dtype=float).ravel())
+        except (TypeError, ValueError):
+            raise Wrong(f"paired gave {described(found)}, expected three numbers, one a seed.") from None
+        if close(values, expected):
+            continue
+        other = "equal time" if at == "equal steps" else "equal steps"
+        if len(values) != 3:
+            slip = "A difference a seed is wanted: runs of one seed began alike."
+        elif close(values, np.sort(-expected)):
+            slip = "The sign: the mode's loss less shallow's, so that below zero is better than shallow."
+        elif close(values, _differences(small, other, mode)):
+            slip = f"These are the rows of {other!r}."
+        else:
+            slip = "Take the mode's row and shallow's row of the same seed and of the same `at`."
+        shown = [", ".join(f"{value:.2f}" for value in row) for row in (values, expected)]
+        raise Wrong(f"paired(..., {at!r}, {mode!r}) gave {shown[0]}, expected {shown[1]}. {slip}")
+    if seeds_needed != 6:
+        slips = {
+            5: "That is one way alone: all of them above *or* all below counts, too, so the chance is twice as large.",
+            3: "Three agree by chance in one of four cases.",
+        }
+        slip = slips.get(seeds_needed, "Each seed is a coin: n of them agree by chance with 2 x (1/2)^n.")
+        raise Wrong(f"seeds_needed is {described(seeds_needed)}, expected another number. {slip}")
+    return "a difference a seed, and six seeds that agree before chance is rarer than 1 in 20. Three cannot do that."
+
+
+def _differences(table: pd.DataFrame, at: str, mode: str) -> np.ndarray:
+    """What ``paired`` has to give, from the lowest."""
+    losses = table[table["at"] == at].pivot(index="seed", columns="mode", values="val_loss")
+    return np.sort(losses[mode] - losses["shallow"])

@@ -1,11 +1,13 @@
-"""Checks of notebook 03: which positions count, gradients added up, what is frozen, and a measurement in turns."""
+"""Checks of notebook 03: which positions count, gradients added up, what is frozen, a measurement in turns, a gap."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
 from statistics import mean, median
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -212,4 +214,66 @@ def _see_median(name: str, found: float, seconds: list[float]) -> None:
     slip = next((text for value, text in slips if close(found, value, 1e-6)), "statistics.median gives it.")
     raise Wrong(
         f"{name} is {described(found)}, expected {median(seconds):.4g}, the median of its {len(seconds)} steps. {slip}"
+    )
+
+
+@exercise("03.5", "Two seeds, and the gap with its interval")
+def check_gap_interval(
+    gap_interval: Callable[[Any], tuple[float, float, float]], runs: dict[int, Any], looks: dict[int, bool]
+) -> str:
+    """``gap_interval(gaps)``: mean gap and its 95% interval over studies; ``runs``: a seed's gaps, a number a study.
+
+    Args:
+        looks: for each seed, whether its interval lies above zero.
+
+    What the gaps are does not count; at least two seeds, each with eight studies or more.
+    """
+    generator = np.random.default_rng(0)
+    for gaps in (generator.normal(0.1, 0.2, 40), generator.exponential(0.1, 25) - 0.02):
+        _see_interval(gaps, ask(gap_interval, gaps, shown=f"{len(gaps)} gaps"))
+    lengths = {len(np.atleast_1d(gaps)) for gaps in runs.values()}
+    if len(runs) < 2:
+        raise Wrong(f"runs holds {len(runs)} seed(s), expected 2 or more. Another seed is another training run.")
+    if len(lengths) > 1 or min(lengths) < 8:
+        raise Wrong(
+            f"the runs have {sorted(lengths)} gaps, expected as many for each seed, 8 or more: a gap a study, of the "
+            "same held-out studies."
+        )
+    first, second, *_ = (np.asarray(gaps, dtype=float) for gaps in runs.values())
+    if np.array_equal(first, second):
+        raise Wrong("both runs have the same gaps. Was the second one trained with another seed?")
+    found = {seed: gap_interval(gaps) for seed, gaps in runs.items()}
+    for seed, (mean_gap, low, high) in found.items():
+        if bool(looks.get(seed)) != bool(low > 0) or seed not in looks:
+            raise Wrong(
+                f"looks[{seed}] is {looks.get(seed)}, but that run's gap is {mean_gap:+.3f} [{low:+.3f}, {high:+.3f}] "
+                "by your own function. It looks if the whole interval is above zero."
+            )
+    words = "; ".join(f"seed {seed} {gap:+.3f} [{low:+.3f}, {high:+.3f}]" for seed, (gap, low, high) in found.items())
+    return f"{words}. A gap without its interval is not a result, and one seed is not the other."
+
+
+def _see_interval(gaps: np.ndarray, found: Any) -> None:
+    """Raises Wrong where this is not the mean with a 95% interval of the mean."""
+    if not isinstance(found, tuple | list) or len(found) != 3:
+        raise Wrong(f"gap_interval gave {described(found)}, expected three numbers: mean, low, high.")
+    mean_gap, low, high = map(float, found)
+    expected, error = float(gaps.mean()), float(gaps.std() / len(gaps) ** 0.5)
+    if not close(mean_gap, expected):
+        raise Wrong(f"the mean of {len(gaps)} gaps is {described(mean_gap)}, expected {expected:.4f}.")
+    width, wanted = high - low, 2 * 1.96 * error
+    if abs(width - wanted) <= 0.2 * wanted + 1e-9 and low <= mean_gap <= high:
+        return
+    spread = float(np.subtract(*np.percentile(gaps, [97.5, 2.5])))
+    if width < 0:
+        slip = "The lower end comes first."
+    elif width > 1e-9 and abs(width - spread) < 0.2 * spread:
+        slip = "That is how much single studies differ. The interval is of their *mean*: draw all of them again."
+    elif width < 1e-9:
+        slip = "Draw with replacement; else every draw is the same studies."
+    else:
+        slip = "Draw as many studies as there are, with replacement, often; 2.5% of the means lie below the interval."
+    raise Wrong(
+        f"the interval of {len(gaps)} gaps is {width:.3f} wide, expected about {wanted:.3f} (twice 1.96 standard "
+        f"errors). {slip}"
     )

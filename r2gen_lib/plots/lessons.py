@@ -103,6 +103,20 @@ def report_table(studies: Sequence[Study]) -> Markdown:
     return Markdown(f"| {' | '.join(heads)} |\n|{':---|' * len(heads)}\n| {' | '.join(reports)} |")
 
 
+def texts_table(titles: Sequence[str], texts: Mapping[str, Sequence[str]]) -> Markdown:
+    """Texts on the same studies as a Markdown table: a column a study, a row an author. Nothing is cut.
+
+    Args:
+        titles: one a study.
+        texts: who wrote -> a text a study.
+    """
+    from IPython.display import Markdown
+
+    rows = [[_marked(who, True), *(_marked(text, False) for text in of)] for who, of in texts.items()]
+    lines = [["", *(_marked(title, False) for title in titles)], [":---"] * (len(titles) + 1), *rows]
+    return Markdown("\n".join(f"| {' | '.join(line)} |" for line in lines))
+
+
 def _marked(text: str, bold: bool) -> str:
     safe = "".join("\\" + letter if letter in "\\*_`<>[]|#~" else letter for letter in text)
     return f"**{safe}**" if bold and safe else safe

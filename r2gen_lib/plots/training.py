@@ -137,22 +137,18 @@ def low_rank_drawing(rows: int, columns: int, rank: int) -> Figure:
     return figure
 
 
-def mode_panels(table: pd.DataFrame, panels: Mapping[str, str], logarithmic: Sequence[str] = ()) -> Figure:
-    """One small panel a column, one bar a mode, so that modes can be compared column by column.
+def mode_panels(table: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
+    """One small panel a column, one bar a mode from zero up, so that modes can be compared column by column.
 
     Args:
         table: one row a mode.
         panels: column -> the panel's title.
-        logarithmic: columns drawn on a logarithmic axis.
     """
     figure, axes = plt.subplots(1, len(panels), figsize=(2.65 * len(panels), 3.1), layout="constrained")
     for ax, (column, words) in zip(np.atleast_1d(axes), panels.items(), strict=True):
         values = table[column].astype(float)
         bars = ax.bar(values.index, values, color=_MODES[: len(values)], width=0.66)
         ax.bar_label(bars, labels=[_short(value) for value in values], fontsize=8, padding=2)
-        if column in logarithmic:
-            ax.set_yscale("log")
-            ax.set_ylim(values.min() / 4, values.max() * 4)
         ax.margins(y=0.15)
         ax.set_title(words)
         ax.tick_params(axis="x", labelsize=9)
