@@ -80,8 +80,9 @@ def test_shipped_and_own_models_can_be_chosen(tmp_path, monkeypatch, model):
     (tmp_path / "broken" / "best" / "config.json").write_text("{")
     found = demo.checkpoints()
     assert found["laptop-shallow"] == "laptop-shallow (shallow, preset laptop)"
+    assert found["laptop-ask"] == "laptop-ask (shallow, preset laptop)"
     assert found["laptop-delta"] == "laptop-delta (delta, preset laptop)"
-    assert found[str(mine)] == "mine/best (shallow, preset tiny)" and len(found) == 3
+    assert found[str(mine)] == "mine/best (shallow, preset tiny)" and len(found) == 4
     with pytest.raises(R2GenError, match="nowhere"):
         demo.checkpoints(["nowhere"])
 

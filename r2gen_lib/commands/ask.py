@@ -8,7 +8,7 @@ from r2gen_lib.commands.options import beams_option, checkpoint_option, decoding
 from r2gen_lib.quick_imports import quick_imports
 
 NAME = "ask"
-HELP = "ask a model that was trained with questions something about a picture"
+HELP = "ask a question about a picture"
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +18,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     words = 'such as "Is there a pleural effusion?", "On which side is the pneumothorax?", "What is abnormal in this '
     words += 'radiograph?"'
     parser.add_argument("questions", nargs="+", metavar="QUESTION", help=words)
-    checkpoint_option(parser)
+    checkpoint_option(parser, "laptop-ask")
     beams_option(parser)
 
 

@@ -22,10 +22,10 @@ def preset_option(p: argparse.ArgumentParser) -> None:
     p.add_argument("--preset", default="laptop", choices=PRESETS, help="what is trained (default laptop)")
 
 
-def checkpoint_option(p: argparse.ArgumentParser) -> None:
+def checkpoint_option(p: argparse.ArgumentParser, default: str = DEFAULT_CHECKPOINT) -> None:
     """``--checkpoint``."""
-    words = f"a folder that training wrote, or a shipped model's name (default {DEFAULT_CHECKPOINT})"
-    p.add_argument("--checkpoint", default=DEFAULT_CHECKPOINT, metavar="FOLDER", help=words)
+    words = f"a folder that training wrote, or a shipped model's name (default {default})"
+    p.add_argument("--checkpoint", default=default, metavar="FOLDER", help=words)
 
 
 def beams_option(p: argparse.ArgumentParser, as_written: bool = True) -> None:

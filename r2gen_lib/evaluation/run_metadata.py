@@ -72,12 +72,13 @@ def settings_of_today(settings: Mapping[str, Any]) -> dict[str, Any]:
 def checkpoint_hash(folder: str | Path) -> str:
     """SHA-256 over a checkpoint's files (names and contents): equal for equal checkpoints, wherever they lie.
 
-    A card beside them (``README.md``) is prose and no part of the checkpoint.
+    A card beside them (``README.md``) and training curves (``history*.csv``) are no part of the checkpoint.
 
     Args:
         folder: as ``model.checkpoint.resolve`` gives it.
     """
     digest = hashlib.sha256()
-    for path in sorted(path for path in Path(folder).iterdir() if path.is_file() and path.suffix != ".md"):
+    aside = {".md", ".csv"}
+    for path in sorted(path for path in Path(folder).iterdir() if path.is_file() and path.suffix not in aside):
         digest.update(f"{path.name} {sha256_of(path)}\n".encode())
     return digest.hexdigest()

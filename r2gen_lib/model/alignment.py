@@ -146,7 +146,8 @@ def question_ids(tokenizer: PreTrainedTokenizerBase, prompt: PromptConfig, quest
         raise R2GenError(
             f"PromptConfig.question: found {prompt.question!r}{' with chat=True' * prompt.chat}, expected the words "
             "around a question, with {question} in its place and chat=False. A model that was trained without "
-            "questions, as the shipped ones were, can't be asked: train one with r2gen train --questions."
+            "questions, such as laptop-shallow, can't be asked: take laptop-ask, or train one with "
+            "r2gen train --questions."
         )
     text = prompt.question.replace("{question}", question.strip())
     return tokenizer(text, add_special_tokens=False).input_ids

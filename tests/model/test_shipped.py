@@ -12,6 +12,7 @@ from r2gen_lib.errors import R2GenError
 from r2gen_lib.evaluation.truth.chests import truth_studies
 from r2gen_lib.findings.consistent import without_contradictions
 from r2gen_lib.findings.contradictions import contradictions
+from r2gen_lib.findings.finding import Finding
 from r2gen_lib.findings.report_labeler import OBSERVATIONS, State, label_reports
 from r2gen_lib.former_names import HISTORY, with_todays_names
 from r2gen_lib.inference.feature_cache import picture_pixels
@@ -23,7 +24,7 @@ from r2gen_lib.simulation.render import draw_simulated
 from r2gen_lib.simulation.simulate import simulate
 
 WEIGHTS = repository_data("weights")
-SHIPPED = {"laptop-shallow": "shallow", "laptop-delta": "delta"}
+SHIPPED = {"laptop-shallow": "shallow", "laptop-delta": "delta", "laptop-ask": "shallow"}
 
 
 def test_all_that_is_shipped_is_known_and_small():
@@ -41,10 +42,24 @@ def test_a_shipped_model_loads_by_name_and_writes_a_report(name, mode):
     assert len(report.split()) > 5 and report.rstrip().endswith(".")
 
 
-def test_it_was_not_trained_with_questions_and_says_so():
-    model = R2GenGPT.from_trained("laptop-shallow", device="cpu")
-    with pytest.raises(R2GenError, match="as the shipped ones were, can't be asked"):
+@pytest.mark.parametrize("name", ["laptop-shallow", "laptop-delta"])
+def test_what_was_not_trained_with_questions_says_so(name):
+    model = R2GenGPT.from_trained(name, device="cpu")
+    with pytest.raises(R2GenError, match="can't be asked: take laptop-ask"):
         model.ask("Is there a pleural effusion?", picture_pixels(model, [simulate("CXR12").picture]))
+
+
+def test_laptop_ask_answers_what_it_is_asked():
+    model = R2GenGPT.from_trained("laptop-ask", device="cpu")
+    drawn = [[], [Finding("Pleural Effusion", "left", severity=0.8)], [Finding("Cardiomegaly", severity=0.8)]]
+    pixels = picture_pixels(model, [simulate("CXR12", findings).picture for findings in drawn])
+    normal, effusion, heart = model.ask("Is there a pleural effusion?", pixels)
+    assert "left" in effusion and "no " not in effusion
+    assert "no pleural effusion" in normal and "no pleural effusion" in heart
+    normal, effusion, heart = model.ask("Is the heart enlarged?", pixels)
+    assert "enlarged" in heart and "normal" in normal and "normal" in effusion
+    (side,) = model.ask("On which side is the pleural effusion?", pixels[1:2])
+    assert "left" in side
 
 
 def test_its_reports_are_without_the_sentences_that_contradict_them():
