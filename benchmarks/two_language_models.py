@@ -3,11 +3,11 @@
     r2gen assets --install gemma3        # once; shows the terms that the model is used under
     python benchmarks/two_language_models.py [--steps 240] [--out runs/two_language_models]
 
-Each preset (``laptop``, ``laptop-gemma3``) trains its mapper from nothing in a process of its own: the same real
-reports and simulated pictures, the same seed, as many steps of as many studies. Their tokenizers cut reports
-differently, so losses are nats a character: the loss of whole validation reports, the end included, over the characters
-of these reports. Reports that are longer than what a preset trains on, by either tokenizer, are left out of the
-validation. Seconds are the process's own (CPU time), which other work on the machine changes least.
+Each preset (``laptop``, ``laptop-gemma3``) trains its mapper from nothing, side by side, each in a process of its own:
+the same real reports and simulated pictures, the same seed, as many steps of as many studies. Their tokenizers cut
+reports differently, so losses are nats a character: the loss of whole validation reports, the end included, over the
+characters of these reports. Reports that are longer than what a preset trains on, by either tokenizer, are left out of
+the validation. Seconds are the process's own (CPU time), which other work on the machine changes least.
 
 A run that is stopped goes on from its folder in --out. One seed; the recipe was found in front of SmolLM2.
 """
@@ -51,11 +51,16 @@ def main() -> None:
     if args.in_this_process:
         print(json.dumps(measure(PRESETS[args.in_this_process], args)))
         return
-    table = {}
+    running = {}
     for name, words in SYSTEMS.items():
         command = [sys.executable, __file__, *sys.argv[1:], "--in-this-process", name]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        table[words] = json.loads(done.stdout.splitlines()[-1])
+        running[words] = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    table = {}
+    for words, process in running.items():
+        printed, _ = process.communicate()
+        if process.returncode:
+            raise SystemExit(f"{words}: stopped with {process.returncode}; its error stands above.")
+        table[words] = json.loads(printed.splitlines()[-1])
     print(f"{args.steps} steps, torch {torch.__version__}, {torch.get_num_threads()} thread(s)")
     print(pd.DataFrame(table, dtype=object).to_string())
 
