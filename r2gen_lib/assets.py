@@ -276,7 +276,7 @@ def asset_table() -> list[dict[str, Any]]:
 
 
 def optional_state(entry: OptionalAsset) -> str:
-    """ "ok", "not installed", or what is off; hashes the parts (253 MB: under a second)."""
+    """Whether it is intact: "ok", "not installed", or what is off. Hashes the parts."""
     states = {_state(part) for part in entry.parts}
     if "wheel not installed" in states:
         return "not installed"

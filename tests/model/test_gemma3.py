@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from r2gen_lib.assets import OPTIONAL, asset, asset_sha256, optional_state
+from r2gen_lib.assets import OPTIONAL, asset, asset_sha256
 from r2gen_lib.config import PRESETS
 from r2gen_lib.files import sha256_of
 from r2gen_lib.model.llm import language_skeleton, load_language
 from r2gen_lib.model.r2gengpt import R2GenGPT
 
 pytestmark = pytest.mark.skipif(
-    optional_state(OPTIONAL["gemma3"]) == "not installed",
+    any(part.locate() is None for part in OPTIONAL["gemma3"].parts),
     reason="Gemma 3 270M is optional and not installed: r2gen assets --install gemma3",
 )
 PRESET = PRESETS["laptop-gemma3"]
