@@ -30,7 +30,7 @@ def test_it_is_the_pinned_file_and_the_presets_shape(model):
     assert model.language_identity == f"gguf-sha256:{asset_sha256('gemma3')}"
     skeleton = language_skeleton(PRESET.language)
     shapes = {name: tuple(p.shape) for name, p in skeleton.named_parameters()}
-    assert shapes == {name: tuple(p.shape) for name, p in model.language.model.named_parameters()}
+    assert shapes == {name: tuple(p.shape) for name, p in model.language.named_parameters()}
 
 
 def test_the_prompt_is_plain_and_the_report_stands_on_a_line_of_its_own(model):
@@ -46,19 +46,19 @@ def test_visual_tokens_start_with_the_norm_of_its_words_as_the_model_scales_them
     assert words.float().std() > 20 * model.embed.weight.float().std()  # by the root of its width, 640
 
 
-def test_it_knows_what_a_report_sounds_like_and_learns_one(model):
-    pictures = torch.zeros(1, 1, 3, 224, 224)
+def test_it_knows_what_a_report_sounds_like_and_the_mapper_alone_learns(model):
+    pictures = torch.randn(1, 1, 3, 224, 224)
     with model.evaluating(), torch.no_grad():
-        words = REPORT.rstrip(".").split()
-        losses = [model(pictures, [text]).loss.item() for text in (REPORT, " ".join(reversed(words)) + ".")]
-    assert losses[0] < losses[1]
-    optimizer = torch.optim.AdamW(model.train().trainable_parameters().values(), lr=1e-2)
+        backwards = " ".join(reversed(REPORT.rstrip(".").split())) + "."
+        right, wrong = (model(pictures, [text]).loss.item() for text in (REPORT, backwards))
+    assert right < wrong
+    optimizer = torch.optim.AdamW(model.train().trainable_parameters().values(), lr=1e-3)
     for _ in range(3):
         optimizer.zero_grad()
         loss = model(pictures, [REPORT]).loss
         loss.backward()
         optimizer.step()
-    assert loss.item() < losses[0]
+    assert loss.item() < right
     assert all(p.grad is None for p in model.language.parameters())
 
 
