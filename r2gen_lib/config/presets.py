@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from r2gen_lib.config.schema import (
@@ -47,6 +48,17 @@ _SMOLLM2_1_7B = dict(
     num_key_value_heads=32,
     tie_word_embeddings=True,
 )
+_GEMMA3_270M = dict(
+    model_type="gemma3_text",
+    vocab_size=262144,
+    hidden_size=640,
+    intermediate_size=2048,
+    num_hidden_layers=18,
+    num_attention_heads=4,
+    num_key_value_heads=1,
+    head_dim=256,
+    tie_word_embeddings=True,
+)
 _PAPER_PROMPT = PromptConfig(
     before_image="Human: <Img>",
     after_image="</Img> Generate a comprehensive and detailed diagnosis report for this chest xray image. \nAssistant:",
@@ -56,6 +68,11 @@ _CHAT_PROMPT = PromptConfig(
     before_image="<|im_start|>user\nDescribe the findings of this chest radiograph: ",
     after_image="<|im_end|>\n<|im_start|>assistant\n",
     question="\n{question}<|im_end|>\n<|im_start|>assistant\n",
+)
+_PLAIN_PROMPT = PromptConfig(
+    before_image="Chest radiograph:",
+    after_image="\nFindings:\n",
+    question="\nQuestion: {question}\nAnswer:\n",
 )
 _IMAGENET = dict(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 
@@ -112,6 +129,13 @@ _LAPTOP = Preset(
     ),
 )
 
+_LAPTOP_GEMMA3 = replace(
+    _LAPTOP,
+    name="laptop-gemma3",
+    language=LanguageConfig("asset:gemma3", "auto", "eager", _GEMMA3_270M),
+    prompt=_PLAIN_PROMPT,
+)
+
 _COLAB = Preset(
     name="colab",
     vision=_swin_b(),
@@ -132,6 +156,7 @@ _COLAB = Preset(
 PRESETS: Mapping[str, Preset] = MappingProxyType(
     {
         "laptop": _LAPTOP,
+        "laptop-gemma3": _LAPTOP_GEMMA3,
         "colab": _COLAB,
         "iu_xray": _paper("iu_xray", (40, 100), 60, 15),
         "mimic_cxr": _paper("mimic_cxr", (80, 120), 100, 5),

@@ -102,29 +102,43 @@ _OURS = {
     "decoding.consistent": "ours: on; chosen on validation chests (docs/experiments.md)",
     "mapper.bias": "measured: 0.15 nats in the first 100 steps (docs/experiments.md)",
 }
+_LAPTOP = _OURS | {
+    "vision.model_name": "ours: the smallest Swin of timm; its shape is given by model_kwargs",
+    "vision.image_size": "paper: 224 x 224",
+    "vision.model_kwargs.": "ours: two stages from patches of 16 end in the paper's 7 x 7 tokens",
+    "vision.stem": "measured: one epoch with it sees more than sixteen without (docs/experiments.md)",
+    "vision.weights": "ours: our own pretraining on simulated radiographs (docs/experiments.md)",
+    "vision.mean": "ours: radiographs are grey; 0.5 brings pixels to -1..1",
+    "vision.std": "ours: radiographs are grey; 0.5 brings pixels to -1..1",
+    "vision.views": "ours: one picture a study halves the simulator's work",
+    "language.source": "ours: a real instruction-tuned model that the package registry carries, without a login",
+    "language.dtype": "measured: bf16 is faster where a CPU multiplies it (benchmarks/training.py); else fp32",
+    "language.attention": "measured: eager trains faster than sdpa on CPUs (benchmarks/training.py)",
+    "optim.learning_rate": "measured: with labels for pixels, loss 2.63 after 150 steps; at 1e-3 and a gain "
+    "of 1, 2.90 after 160",
+    "optim.warmup_steps": "ours: a few, as the run has only some hundred",
+    "optim.encoder_rate": "ours: 6e-3 is the mapper's; the encoder's own tensors get 3e-4",
+    "optim.batch_size": "measured: 2.1 GB at most in training (benchmarks/memory.py); 360 steps fit a lesson",
+    "optim.epochs": "ours: for the longer run; lessons stop by the profile's steps",
+    "mapper.rank": "measured: rank 32 brought 0.25 nats in 120 steps, more rank more (docs/experiments.md)",
+    "mapper.scale": "measured: with rank 128, 0.11 nats in 300 steps beside rank 32 (docs/experiments.md)",
+}
+_FOUND_WITH_SMOLLM2 = (
+    *("language.dtype", "language.attention", "mapper.bias", "mapper.rank", "mapper.scale", "optim.learning_rate"),
+    *("optim.clip_norm", "optim.batch_size", "decoding.repetition_penalty", "decoding.consistent"),
+)
 
 SOURCES: Mapping[str, Mapping[str, str]] = {
-    "laptop": _OURS
+    "laptop": _LAPTOP,
+    "laptop-gemma3": _LAPTOP
+    | dict.fromkeys(_FOUND_WITH_SMOLLM2, "ours: the laptop's, found in front of SmolLM2; not looked for again")
     | {
-        "vision.model_name": "ours: the smallest Swin of timm; its shape is given by model_kwargs",
-        "vision.image_size": "paper: 224 x 224",
-        "vision.model_kwargs.": "ours: two stages from patches of 16 end in the paper's 7 x 7 tokens",
-        "vision.stem": "measured: one epoch with it sees more than sixteen without (docs/experiments.md)",
-        "vision.weights": "ours: our own pretraining on simulated radiographs (docs/experiments.md)",
-        "vision.mean": "ours: radiographs are grey; 0.5 brings pixels to -1..1",
-        "vision.std": "ours: radiographs are grey; 0.5 brings pixels to -1..1",
-        "vision.views": "ours: one picture a study halves the simulator's work",
-        "language.source": "ours: a real instruction-tuned model that the package registry carries, without a login",
-        "language.dtype": "measured: bf16 is faster where a CPU multiplies it (benchmarks/training.py); else fp32",
-        "language.attention": "measured: eager trains faster than sdpa on CPUs (benchmarks/training.py)",
-        "optim.learning_rate": "measured: with labels for pixels, loss 2.63 after 150 steps; at 1e-3 and a gain "
-        "of 1, 2.90 after 160",
-        "optim.warmup_steps": "ours: a few, as the run has only some hundred",
-        "optim.encoder_rate": "ours: 6e-3 is the mapper's; the encoder's own tensors get 3e-4",
-        "optim.batch_size": "measured: 2.1 GB at most in training (benchmarks/memory.py); 360 steps fit a lesson",
-        "optim.epochs": "ours: for the longer run; lessons stop by the profile's steps",
-        "mapper.rank": "measured: rank 32 brought 0.25 nats in 120 steps, more rank more (docs/experiments.md)",
-        "mapper.scale": "measured: with rank 128, 0.11 nats in 300 steps beside rank 32 (docs/experiments.md)",
+        "prompt.": "ours: plain words, as the model was pretrained and not taught a chat format",
+        "language.source": "ours: another family, twice as large, from the package registry; optional, as its terms "
+        "are Google's own (data/README.md)",
+        "language.shape.": "model: the GGUF file's own fields; a test compares it where the file is installed",
+        "mapper.start_gain": "ours: the norm of a word embedding, as the model scales it",
+        "target.max_tokens": "measured: 1.4 % of Open-i's findings have more of this model's tokens; the median is 41",
     },
     "colab": _SWIN_B
     | _OURS

@@ -25,7 +25,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from r2gen_lib.assets import ASSETS, asset
+from r2gen_lib.assets import asset, asset_sha256
 from r2gen_lib.config import LanguageConfig
 from r2gen_lib.config.schema import Dtype
 from r2gen_lib.environment import bf16_instructions
@@ -175,7 +175,7 @@ def _gguf_file(source: str) -> tuple[Path, str] | tuple[None, None]:
     """The GGUF file that ``source`` names, and its SHA-256; nothing if it names something else."""
     if source.startswith("asset:"):
         name = source.removeprefix("asset:")
-        return asset(name), ASSETS[name].sha256
+        return asset(name), asset_sha256(name)
     if not source.lower().endswith(".gguf"):
         return None, None
     path = Path(source).expanduser()

@@ -13,7 +13,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from r2gen_lib.assets import ASSETS, asset
+from r2gen_lib.assets import asset, asset_sha256
 from r2gen_lib.config import LanguageConfig
 from r2gen_lib.files import atomic_write, cache_root
 
@@ -73,7 +73,7 @@ def _asset_counter(name: str, source: str) -> TokenCounter:
     """Counts with a GGUF file's tokenizer, which transformers makes once (9 s): its core is kept in the cache, and read
     without transformers."""
     gguf = asset(name)
-    key = f"{gguf.stem}-{ASSETS[name].sha256[:12]}-transformers-{version('transformers')}"
+    key = f"{gguf.stem}-{asset_sha256(name)[:12]}-transformers-{version('transformers')}"
     file = cache_root() / "tokenizers" / f"{key}.json"
     core = None
     if file.is_file():
