@@ -3,14 +3,12 @@
 # %% notebook 05b_does_it_look
 
 # %% setup
-import pandas as pd
-
 from r2gen_lib import R2GenGPT
 from r2gen_lib.findings.finding import Finding
 from r2gen_lib.inference.feature_cache import picture_pixels
 from r2gen_lib.simulation.simulate import simulate
 
-model = R2GenGPT.from_trained("laptop-shallow", device=run.device)
+model = R2GenGPT.from_trained("laptop-shallow")
 
 
 def write(chests, findings):

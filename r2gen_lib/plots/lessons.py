@@ -99,6 +99,21 @@ def report_table(studies: Sequence[Study]) -> Markdown:
     return Markdown(f"| {' | '.join(heads)} |\n|{':---|' * len(heads)}\n| {' | '.join(reports)} |")
 
 
+def text_table(rows: Mapping[str, Mapping[str, str]]) -> Markdown:
+    """Texts as a Markdown table, such as the radiologist's and the generated report: a row a study, a column a text.
+
+    Args:
+        rows: what stands at the left -> (heading -> text); all have the headings of the first.
+    """
+    from IPython.display import Markdown
+
+    heads = list(next(iter(rows.values())))
+    lines = [f"| | {' | '.join(heads)} |", f"|:---|{':---|' * len(heads)}"]
+    for name, texts in rows.items():
+        lines.append(f"| {_marked(name, False)} | {' | '.join(_marked(texts[head], False) for head in heads)} |")
+    return Markdown("\n".join(lines))
+
+
 def _marked(text: str, bold: bool) -> str:
     safe = "".join("\\" + letter if letter in "\\*_`<>[]|#~" else letter for letter in text)
     return f"**{safe}**" if bold and safe else safe
