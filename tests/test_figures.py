@@ -39,6 +39,12 @@ def test_markdown_letters_in_a_report_are_not_read_as_markdown():
     assert table.splitlines()[2].count(" | ") == 1
 
 
+def test_text_table_has_a_row_a_study_and_escapes_what_markdown_would_read():
+    head, rule, body = figures.text_table({"CXR1": {"radiologist": "a | b", "generated": "*"}}).data.splitlines()
+    assert head == "| | radiologist | generated |" and rule == "|:---|:---|:---|"
+    assert body == "| CXR1 | a \\| b | \\* |"
+
+
 def test_report_table_holds_each_study_whole():
     studies = [Study(f"CXR{n}", "train", "Clear * lungs. " * 40, {}, ("Opacity/lung/left", "Scar|x")) for n in (1, 2)]
     head, rule, body = figures.report_table(studies).data.splitlines()

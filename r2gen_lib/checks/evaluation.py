@@ -143,9 +143,10 @@ def _cider(candidates: list[str], references: list[str], **change: bool) -> list
         cosines = []
         for n in (1,) if change.get("words") else (1, 2, 3, 4):
             mine, goal = ({g: c * rare[g] for g, c in grams.items() if len(g) == n} for grams in (candidate, wanted))
-            clipped = mine if change.get("unclipped") else {g: min(weight, goal.get(g, 0)) for g, weight in mine.items()}
+            most = {g: math.inf if change.get("unclipped") else goal.get(g, 0) for g in mine}
+            product = sum(min(weight, most[g]) * goal.get(g, 0) for g, weight in mine.items())
             size = math.hypot(*mine.values()) * math.hypot(*goal.values())
-            cosines.append(sum(weight * goal.get(gram, 0) for gram, weight in clipped.items()) / size if size else 0.0)
+            cosines.append(product / size if size else 0.0)
         pairs = [sum(count for gram, count in grams.items() if len(gram) == 2) for grams in (candidate, wanted)]
         length = 1.0 if change.get("any_length") else math.exp(-((pairs[0] - pairs[1]) ** 2) / (2 * 6**2))
         scores.append((1 if change.get("once") else 10) * float(np.mean(cosines)) * length)
@@ -189,8 +190,9 @@ def check_cider(cider: Callable[[list[str], list[str]], list[float]]) -> str:
         if close(list(map(float, found)), judged):
             continue
         place = next(i for i, (a, b) in enumerate(zip(found, judged, strict=True)) if not close(float(a), float(b)))
+        slipped = {text: _cider(candidates, references, **{name: True}) for name, text in _CIDER_SLIPS.items()}
         slip = next(
-            (text for name, text in _CIDER_SLIPS.items() if close(found, _cider(candidates, references, **{name: True}))),
+            (text for text, scores in slipped.items() if close(found, scores)),
             "Weights first: count times log(studies / references that have it); then the clipped cosine.",
         )
         raise Wrong(

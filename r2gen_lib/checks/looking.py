@@ -68,7 +68,7 @@ def check_carried_out(carry_out: Callable) -> str:
     for with_it, without in _WRITERS:
         calls: list[tuple[list[str], tuple]] = []
 
-        def write(chests: Sequence[str], findings: Sequence, told: tuple = (with_it, without), calls=calls) -> list[str]:
+        def write(chests: Sequence[str], findings: Sequence, told=(with_it, without), calls=calls) -> list[str]:
             calls.append((list(chests), tuple(findings)))
             return list(told[0] if findings else told[1])
 

@@ -1,4 +1,4 @@
-"""The tagged masters of the exercises, ``notebooks/exercises/NN.py`` (05b.py too): how they are read, and what is wrong with one.
+"""The tagged masters of the exercises, ``notebooks/exercises/NN.py`` (05b.py too): how they are read, what is wrong.
 
 A master is a Python file of blocks, each begun by a line ``# %% kind words``; ``notebooks/exercises/README.md`` lists
 the kinds. Text is written as comments, code as code. ``exercise_cells`` makes notebooks of what is read here.

@@ -1,8 +1,8 @@
 """F1 of each observation beside what limits it: how often it is there, and how high a mean over them can get.
 
-A macro F1 is a mean over classes. A class that no reference has counts 0 for every system, the radiologists' own reports
-included; a class of two cases moves as much as one of two hundred. So the mean stands here three times, each beside the
-score of the references against themselves.
+A macro F1 is a mean over classes. A class that no reference has counts 0 for every system, the radiologists' own
+reports included; a class of two cases moves as much as one of two hundred. So the mean stands here three times, each
+beside the score of the references against themselves.
 """
 
 from __future__ import annotations

@@ -84,9 +84,7 @@ def worth_by_study(
 
 
 @torch.no_grad()
-def _word_nats(
-    model: R2GenGPT, features: Tensor, words: Sequence[Sequence[str]], batch_size: int
-) -> list[np.ndarray]:
+def _word_nats(model: R2GenGPT, features: Tensor, words: Sequence[Sequence[str]], batch_size: int) -> list[np.ndarray]:
     """For each report the loss of each of its words, in nats: the sum over a word's tokens. The end is left out."""
     order = sorted(range(len(words)), key=lambda i: len(words[i]))  # alike in length, so that little is padding
     found: dict[int, np.ndarray] = {}

@@ -32,10 +32,9 @@ def counterfactual_table(result: Counterfactuals) -> pd.DataFrame:
     """A row a finding and change (``CHANGES``).
 
     Columns: observation; pairs; flipped (from not present to present), sensitivity with low and high; undone (the
-    other way round); unchanged (no other observation changed), specificity (so the column is called; it is *selectivity*,
-    see ``run``) with low and high; log-odds change (mean, in
-    nats) with low and high (95% by Student's t), and upwards (share of pairs). For "another exposure" the column
-    sensitivity is the rate of flips with no finding changed.
+    other way round); unchanged (no other observation changed), specificity with low and high (the column's name for
+    *selectivity*, see ``run``); log-odds change (mean, in nats) with low and high (95% by Student's t), and upwards
+    (share of pairs). For "another exposure" the column sensitivity is the rate of flips with no finding changed.
     """
     rows = []
     for finding in dict.fromkeys(result.rows.finding):
