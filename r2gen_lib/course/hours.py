@@ -140,7 +140,5 @@ def hours_table(hours: Mapping[str, Hours]) -> str:
         work = sum(one.exercises.values())
         lines.append(f"{one.notebook:28s}{one.reading:9.0f}{one.machine:9.1f}{work:11d}{one.total:7.0f}")
     lines.append(f"{'all':28s}{'':29s}{sum(one.total for one in hours.values()):7.0f}")
-    lines.append(
-        f"reading: words / {WORDS_A_MINUTE}. Not in it: reading code, guessing, talking; plan a session {SHARE:.0%} full."
-    )
+    lines.append(f"reading: words / {WORDS_A_MINUTE}. Not in it: code, guesses, talk; plan {SHARE:.0%} of a session.")
     return "\n".join(lines)

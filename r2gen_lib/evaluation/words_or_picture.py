@@ -23,13 +23,14 @@ from torch import Tensor
 
 from r2gen_lib.errors import DataError
 from r2gen_lib.evaluation.controls import shuffled
-from r2gen_lib.evaluation.counterfactual.tables import mean_interval
 
 if TYPE_CHECKING:
     from r2gen_lib.model.r2gengpt import R2GenGPT
 
-GIVEN = (0, 4, 8, 16)
+GIVEN = (0, 4, 12)
 WORTH = ("picture", "picture, no words", "words")
+TAKEN = "taken"  # of the picture's worth by the words: the second of ``WORTH`` less the first
+RESAMPLES = 1000
 
 
 def worth_by_study(
@@ -52,8 +53,9 @@ def worth_by_study(
         seed: which other study's picture each gets (``controls.shuffled``).
 
     Returns:
-        A row a study and number of words. Columns: study (its place), given, and the three of ``WORTH``, each in nats
-        a word of the rest. With 0 words given both columns of the picture agree, and the words are worth 0.
+        A row a study and number of words. Columns: study (its place), given, rest (how many words follow), and the
+        three of ``WORTH``, each in nats, summed over the rest. With 0 words given both columns of the picture agree,
+        and the words are worth 0.
 
     Raises:
         DataError: fewer than two studies, as many reports as rows are needed, no number, or one below 0.
@@ -76,10 +78,12 @@ def worth_by_study(
             for name, picture in pictures.items()
         }
         for place, i in enumerate(longer):
-            read = {name: whole[name][i][k:].mean() for name in pictures}
-            bare = {name: alone[name][place].mean() for name in pictures}
+            read = {name: whole[name][i][k:].sum() for name in pictures}
+            bare = {name: alone[name][place].sum() for name in pictures}
             values = (read["other"] - read["own"], bare["other"] - bare["own"], bare["own"] - read["own"])
-            rows.append({"study": i, "given": k, **dict(zip(WORTH, map(float, values), strict=True))})
+            rows.append(
+                {"study": i, "given": k, "rest": len(words[i]) - k, **dict(zip(WORTH, map(float, values), strict=True))}
+            )
     return pd.DataFrame(rows)
 
 
@@ -116,23 +120,32 @@ def _fitting(model: R2GenGPT, words: Sequence[str]) -> list[str]:
     return [word for word, end in zip(words, _ends(model, words), strict=True) if end <= limit]
 
 
-def worth_table(by_study: pd.DataFrame) -> pd.DataFrame:
-    """Means over the studies of ``worth_by_study``, index given. Columns: studies, and each of ``WORTH`` with low and
-    high (95%, Student's t over studies)."""
+def worth_table(by_study: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+    """Worth in nats a word of the rest, over all studies of ``worth_by_study``, index given.
+
+    Columns: studies, and each of ``WORTH`` and ``TAKEN`` with low and high (95%, percentile bootstrap over studies).
+    """
+    rng = np.random.default_rng(seed)
     rows = {}
     for k, some in by_study.groupby("given"):
+        nats = some[list(WORTH)].assign(**{TAKEN: some[WORTH[1]] - some[WORTH[0]]})
+        counts = rng.multinomial(len(some), np.full(len(some), 1 / len(some)), size=RESAMPLES)
+        drawn = (counts @ nats.to_numpy()) / (counts @ some.rest.to_numpy())[:, None]  # (resamples, 4)
+        low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
         rows[k] = {"studies": len(some)}
-        for name in WORTH:
-            low, high = mean_interval(some[name].to_numpy())
-            rows[k] |= {name: some[name].mean(), f"{name} low": low, f"{name} high": high}
+        for place, name in enumerate(nats):
+            value = nats[name].sum() / some.rest.sum()
+            rows[k] |= {name: value, f"{name} low": low[place], f"{name} high": high[place]}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("given")
 
 
 def format_worth(table: pd.DataFrame) -> str:
     """The table of ``worth_table`` for a terminal."""
-    lines = [f"{'words given':>11s}{'studies':>9s}   " + "".join(f"{name:24s}" for name in WORTH)]
+    names = (*WORTH, TAKEN)
+    lines = [f"{'given':>5s}{'studies':>9s}   " + "".join(f"{name:24s}" for name in names)]
     for k, row in table.iterrows():
-        cells = [f"{row[name]:+.3f} [{row[f'{name} low']:+.3f}, {row[f'{name} high']:+.3f}]" for name in WORTH]
-        lines.append(f"{k:11d}{int(row.studies):9d}   " + "".join(f"{cell:24s}" for cell in cells))
+        cells = [f"{row[name]:+.3f} [{row[f'{name} low']:+.3f}, {row[f'{name} high']:+.3f}]" for name in names]
+        lines.append(f"{k:5d}{int(row.studies):9d}   " + "".join(f"{cell:24s}" for cell in cells))
     lines.append("nats a word of the rest: by how much its loss rises with another picture, or without the words.")
+    lines.append("taken: what the words take of the picture's worth (second column less the first).")
     return "\n".join(lines)
