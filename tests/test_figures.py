@@ -39,12 +39,10 @@ def test_markdown_letters_in_a_report_are_not_read_as_markdown():
     assert table.splitlines()[2].count(" | ") == 1
 
 
-def test_texts_table_has_a_column_a_study_and_a_row_an_author():
-    texts = {"radiologist": ["Clear | and_well.", "Large heart."], "model": ["", "Clear."]}
-    head, rule, first, second = figures.texts_table(["CXR1: normal", "CXR2"], texts).data.splitlines()
-    assert head == "|  | CXR1: normal | CXR2 |" and rule.count(":---") == 3
-    assert first == "| **radiologist** | Clear \\| and\\_well. | Large heart. |"
-    assert second == "| **model** |  | Clear. |"
+def test_text_table_has_a_row_a_study_and_escapes_what_markdown_would_read():
+    head, rule, body = figures.text_table({"CXR1": {"radiologist": "a | b", "generated": "*"}}).data.splitlines()
+    assert head == "| | radiologist | generated |" and rule == "|:---|:---|:---|"
+    assert body == "| CXR1 | a \\| b | \\* |"
 
 
 def test_report_table_holds_each_study_whole():

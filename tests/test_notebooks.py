@@ -21,9 +21,9 @@ MACHINE_PATH = re.compile(r"/(home|root|Users|work|tmp)/|[A-Z]:\\\\?Users")
 CREDENTIALED = re.compile(r"physionet\.org/files|mimic-cxr-\d", re.IGNORECASE)
 
 
-def test_the_eight_are_there():
-    names = {path.name[:2] for path in NOTEBOOKS}
-    assert {"00", "01", "02", "03", "04", "05", "06", "07"} <= names
+def test_the_nine_are_there():
+    names = {path.name.partition("_")[0] for path in NOTEBOOKS}
+    assert {"00", "01", "02", "03", "04", "05", "05b", "06", "07"} <= names
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
@@ -90,7 +90,7 @@ def test_sections_in_order(lesson):
     cells = notebook_files.read_notebook(lesson).cells
     assert [section for section, _ in groupby(cells, _section)] == list(SECTIONS)
     first = {section: next(group).source for section, group in groupby(cells, _section)}
-    assert first["title"].startswith(f"# {lesson.stem[:2]} ")
+    assert first["title"].startswith(f"# {lesson.stem.partition('_')[0]} ")
     for section, heading in (("exercises", "## Exercises"), ("summary", "## Summary"), ("references", "## References")):
         assert first[section].startswith(heading)
     words = "".join(cell.source for cell in cells if _section(cell).startswith("prerequisites")).lower()
@@ -181,6 +181,6 @@ def test_the_guide_shows_what_was_measured(tmp_path):
 def test_glossary():
     text = (checkout() / "notebooks" / "GLOSSARY.md").read_text(encoding="utf-8")
     for part in re.split(r"^## .*$", text, flags=re.M)[1:]:
-        names = re.findall(r"^\*\*([^*]+)\*\* \(\d\d\): ", part, flags=re.M)
+        names = re.findall(r"^\*\*([^*]+)\*\* \(\d\d[a-z]?\): ", part, flags=re.M)
         assert names == sorted(names, key=str.lower) and len(names) == part.count("\n**")
     assert text.count("\n**") >= 40

@@ -115,3 +115,17 @@ def test_protocol_shifts_are_percents_of_the_first_row():
     marks = {line.get_label(): line.get_xdata() for line in axes.lines if not line.get_label().startswith("_")}
     assert marks["cut"][0] == pytest.approx(-25) and marks["both"][0] == pytest.approx(25)
     assert np.isnan(marks["cut"][1])  # of nothing there is no percent
+
+
+def test_score_intervals_has_a_panel_a_score_and_a_line_a_system():
+    scores = pd.DataFrame({"Bleu_4": [0.1, 0.2], "CIDEr": [0.4, 0.3]}, index=["model", "constant report"])
+    figure = figures.score_intervals(scores, scores - 0.02, scores + 0.02)
+    assert [ax.get_title() for ax in figure.axes][:2] == ["BLEU-4", "CIDEr"]
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == list(scores.index)
+
+
+def test_worth_lines_names_what_is_compared():
+    names = ("picture", "picture, no words", "words")
+    columns = {f"{name}{end}": [0.3, 0.1] for name in names for end in ("", " low", " high")}
+    figure = figures.worth_lines(pd.DataFrame({"studies": [64, 60], **columns}, index=[0, 4]))
+    assert {text.get_text() for text in figure.legends[0].get_texts()} == set(names)

@@ -3,9 +3,21 @@
 # %% notebook 05_evaluation
 
 # %% setup
+import math
 from collections import Counter
 
 import numpy as np
+
+
+def grams(text, n):
+    words = text.split()
+    return Counter(zip(*(words[i:] for i in range(n)), strict=False))
+
+
+def weights(text, n, said):
+    """Each n-gram's count, times the logarithm of how rare it is: of how many texts one has it."""
+    seen = Counter(gram for one in said for gram in grams(one, n))
+    return {gram: count * math.log(len(said) / max(1, seen[gram])) for gram, count in grams(text, n).items()}
 
 # %% exercise Clipped bigrams | difficulty 2 | 15 minutes
 # Write the clipped precision of word pairs, without `clipped` of section 1.
@@ -138,63 +150,87 @@ def interval(values, resamples, seed):
     means = [rng.choice(values, size=len(values)).mean() for _ in range(resamples)]
     return tuple(np.percentile(means, [2.5, 97.5]))
 
-# %% exercise Design a counterfactual | difficulty 3 | 15 minutes
-# Choose a finding from `FINDING_NAMES` and at least five normal chests.
-# Decide beforehand, in the dictionary, which words should appear, whether a denial counts, what the control is and which
-# rate you expect. The check looks at the form alone; carrying the plan out is the exercise.
+# %% exercise CIDEr by hand | difficulty 3 | 30 minutes
+# Write `cider(candidates, references)`: CIDEr-D of every study, a list of numbers, where each study has one reference.
+# Section 1 did it for single words. What is new: runs of two, three and four words, whose cosines are averaged;
+# *clipping*: in the product, though not in the sizes, a candidate's weight is at most the reference's; and *length*: the
+# score is multiplied by $\exp(-d^2 / (2 \cdot 6^2))$, where $d$ is the difference in the number of word pairs. The check
+# compares with `pycocoevalcap`. Then: which of the two changes would stop a report that says "effusion" ten times?
 
 # %% hint
-# The control tells how often the words come without the finding: the same chests, the same seed.
+# `weights(text, n, references)` and `grams(text, n)` of section 1 take any n.
 
-# %% stub the plan says nothing about finding
-plan = dict(
-    finding="",
-    side="",
-    severity=None,
-    chests=[],
-    words=set(),
-    denied_counts=None,
-    control="",
-    same_seed=None,
-    rate_expected=None,
-)
+# %% hint
+# Size of a list of weights: `math.hypot(*weights.values())`. A size of 0 means a cosine of 0 for that n.
+
+# %% hint
+# Average the four cosines, multiply by 10 and by the length factor.
+
+# %% stub Weights first
+def cider(candidates: list[str], references: list[str]) -> list[float]:
+    """CIDEr-D of each candidate by the reference in the same place."""
+    return [0.0 for _ in candidates]  # replace this line
 
 # %% check
-checks.check_counterfactual(plan);
+checks.check_cider(cider);
 
 # %% solution
-plan = dict(
-    finding="Pleural Effusion",
-    side="left",
-    severity=0.8,
-    chests=["CXR12", "CXR23", "CXR30", "CXR34", "CXR38"],
-    words={"effusion", "blunting", "fluid"},
-    denied_counts=False,  # "no effusion" says the opposite
-    control="the same chests without the finding",
-    same_seed=True,
-    rate_expected=0.5,
-)
+def cider(candidates: list[str], references: list[str]) -> list[float]:
+    """CIDEr-D of each candidate by the reference in the same place."""
+    scores = []
+    for candidate, reference in zip(candidates, references, strict=True):
+        cosines = []
+        for n in (1, 2, 3, 4):
+            mine, theirs = (weights(text, n, references) for text in (candidate, reference))
+            product = sum(min(mine.get(gram, 0), weight) * weight for gram, weight in theirs.items())
+            size = math.hypot(*mine.values()) * math.hypot(*theirs.values())
+            cosines.append(product / size if size else 0.0)
+        gap = grams(candidate, 2).total() - grams(reference, 2).total()
+        scores.append(10 * sum(cosines) / 4 * math.exp(-(gap**2) / (2 * 6**2)))
+    return scores
 
 # %% explanation
-# The five chests are coded normal, in the test split. The result is two rates, with the finding and without, and their
-# difference; with five chests one report more or less is a fifth.
+# Clipping stops the repetition from earning more; the length factor punishes it. `pycocoevalcap` measures a text's length
+# in word *pairs*, and so does this. Weights depend on all references: the same two texts score otherwise in other company.
 
-# %% wrong expected at least 5: one is an anecdote
-plan = dict(finding="Pleural Effusion", side="left", severity=0.8, chests=["CXR12"], words={"effusion"},
-            denied_counts=False, control="the same chests without it", same_seed=True, rate_expected=0.5)
+# %% wrong single words alone
+def cider(candidates, references):
+    scores = []
+    for candidate, reference in zip(candidates, references):
+        mine, theirs = (weights(text, 1, references) for text in (candidate, reference))
+        product = sum(min(mine.get(gram, 0), weight) * weight for gram, weight in theirs.items())
+        size = math.hypot(*mine.values()) * math.hypot(*theirs.values())
+        gap = max(len(candidate.split()) - 1, 0) - max(len(reference.split()) - 1, 0)
+        scores.append(10 * (product / size if size else 0) * math.exp(-(gap**2) / 72))
+    return scores
 
-# %% wrong 'no effusion' says the opposite
-plan = dict(finding="Pleural Effusion", side="left", severity=0.8, chests=list("abcde"), words={"effusion"},
-            denied_counts=True, control="the same chests without it", same_seed=True, rate_expected=0.5)
+# %% wrong Clipping was forgotten
+def cider(candidates, references):
+    scores = []
+    for candidate, reference in zip(candidates, references):
+        cosines = []
+        for n in (1, 2, 3, 4):
+            mine, theirs = (weights(text, n, references) for text in (candidate, reference))
+            product = sum(mine.get(gram, 0) * weight for gram, weight in theirs.items())
+            size = math.hypot(*mine.values()) * math.hypot(*theirs.values())
+            cosines.append(product / size if size else 0)
+        gap = max(len(candidate.split()) - 1, 0) - max(len(reference.split()) - 1, 0)
+        scores.append(10 * np.mean(cosines) * math.exp(-(gap**2) / 72))
+    return scores
 
-# %% wrong expected the same chests without the finding
-plan = dict(finding="Pleural Effusion", side="left", severity=0.8, chests=list("abcde"), words={"effusion"},
-            denied_counts=False, control="other patients", same_seed=True, rate_expected=0.5)
+# %% wrong The length is not punished
+def cider(candidates, references):
+    scores = []
+    for candidate, reference in zip(candidates, references):
+        cosines = []
+        for n in (1, 2, 3, 4):
+            mine, theirs = (weights(text, n, references) for text in (candidate, reference))
+            product = sum(min(mine.get(gram, 0), weight) * weight for gram, weight in theirs.items())
+            size = math.hypot(*mine.values()) * math.hypot(*theirs.values())
+            cosines.append(product / size if size else 0)
+        scores.append(10 * np.mean(cosines))
+    return scores
 
-# %% wrong is none of FINDING_NAMES
-plan = dict(finding="Effusion", side="left", severity=0.8, chests=list("abcde"), words={"effusion"},
-            denied_counts=False, control="the same chests without it", same_seed=True, rate_expected=0.5)
-
-# %% wrong with another seed more than the finding changes
-plan = dict(finding="Pleural Effusion", side="left", severity=0.8, chests=list("abcde"), words={"effusion"},
-            denied_counts=False, control="the same chests without it", same_seed=False, rate_expected=0.5)
+# %% wrong expected a list of 3 scores
+def cider(candidates, references):
+    return 0.0

@@ -11,7 +11,7 @@ One module a notebook; every check in them is here too, under its name. The exer
 ``notebooks/exercises`` (docs/recipes/add_an_exercise.md adds one).
 """
 
-from r2gen_lib.checks import alignment, data, delta, evaluation, scale, start, teaching, training  # noqa: F401
+from r2gen_lib.checks import alignment, data, delta, evaluation, looking, scale, start, teaching, training  # noqa: F401
 from r2gen_lib.checks.core import CHECKS, forget, guess, report, results, save_json, why
 from r2gen_lib.checks.self_check import quiz
 

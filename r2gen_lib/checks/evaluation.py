@@ -1,4 +1,4 @@
-"""Checks of notebook 05: clipped bigrams, a score that is fooled, an interval, and the plan of a counterfactual."""
+"""Checks of notebook 05: clipped bigrams, a score that is fooled, an interval, and CIDEr."""
 
 from __future__ import annotations
 
@@ -131,33 +131,72 @@ def check_bootstrap(interval: Callable[[np.ndarray, int, int], tuple[float, floa
     return "it agrees with ours on three sets of values, and the seed decides it."
 
 
-@exercise("05.4", "Design a counterfactual")
-def check_counterfactual(plan: dict) -> str:
-    """Is the plan complete: finding, side, severity, chests, words, denials, control, seed, rate?"""
-    from r2gen_lib.findings.finding import FINDING_NAMES
+def _cider(candidates: list[str], references: list[str], **change: bool) -> list[float]:
+    """CIDEr-D with one reference a study, or with one of the likely slips: what the answer is compared with."""
+    theirs = [_grams(text) for text in references]
+    seen = Counter(gram for grams in (map(_grams, candidates) if change.get("own") else theirs) for gram in grams)
+    scores = []
+    for candidate, wanted in zip(map(_grams, candidates), theirs, strict=True):
+        rare = {gram: math.log(len(references) / max(1, seen[gram])) for gram in candidate | wanted}
+        if change.get("flat"):
+            rare = dict.fromkeys(rare, 1.0)
+        cosines = []
+        for n in (1,) if change.get("words") else (1, 2, 3, 4):
+            mine, goal = ({g: c * rare[g] for g, c in grams.items() if len(g) == n} for grams in (candidate, wanted))
+            most = {g: math.inf if change.get("unclipped") else goal.get(g, 0) for g in mine}
+            product = sum(min(weight, most[g]) * goal.get(g, 0) for g, weight in mine.items())
+            size = math.hypot(*mine.values()) * math.hypot(*goal.values())
+            cosines.append(product / size if size else 0.0)
+        pairs = [sum(count for gram, count in grams.items() if len(gram) == 2) for grams in (candidate, wanted)]
+        length = 1.0 if change.get("any_length") else math.exp(-((pairs[0] - pairs[1]) ** 2) / (2 * 6**2))
+        scores.append((1 if change.get("once") else 10) * float(np.mean(cosines)) * length)
+    return scores
 
-    if not isinstance(plan, dict):
-        raise Wrong(f"the plan is {described(plan)}, expected a dictionary.")
-    keys = ("finding", "side", "severity", "chests", "words", "denied_counts", "control", "same_seed", "rate_expected")
-    missing = [key for key in keys if plan.get(key) in (None, "", [], set(), ())]
-    if missing:
-        raise Wrong(f"the plan says nothing about {', '.join(missing)}. Decide it before you look at a report.")
-    chests, words = list(plan["chests"]), {str(word).lower() for word in plan["words"]}
-    tests: list[tuple[bool, str]] = [
-        (plan["finding"] in FINDING_NAMES, f"finding {plan['finding']!r} is none of FINDING_NAMES."),
-        (plan["side"] in ("left", "right", "both", "none"),
-         f"side is {plan['side']!r}, expected left, right, both or none."),
-        (0 < float(plan["severity"]) <= 1, f"severity is {plan['severity']}, expected more than 0 and at most 1."),
-        (len(set(chests)) >= 5, f"{len(set(chests))} different chests, expected at least 5: one is an anecdote."),
-        (not isinstance(plan["words"], str), "words is one string, expected a set of words in curly brackets."),
-        (all(" " not in word for word in words), "words holds several words in one string: list single words."),
-        (plan["denied_counts"] is False, "denied_counts must be False: 'no effusion' says the opposite."),
-        ("without" in str(plan["control"]).lower() or "same chest" in str(plan["control"]).lower(),
-         f"control is {plan['control']!r}, expected the same chests without the finding."),
-        (plan["same_seed"] is True, "same_seed must be True: with another seed more than the finding changes."),
-        (0 < float(plan["rate_expected"]) <= 1, f"rate_expected is {plan['rate_expected']}, not in (0, 1]."),
-    ]  # fmt: skip
-    for holds, message in tests:
-        if not holds:
-            raise Wrong(message)
-    return "the plan can be carried out as it stands. Only its form was checked: now carry it out, and keep to it."
+
+def _grams(text: str) -> Counter:
+    words = text.split()
+    return Counter(tuple(words[i : i + n]) for n in (1, 2, 3, 4) for i in range(len(words) - n + 1))
+
+
+_CIDER_SLIPS = {
+    "words": "This is single words alone: take the mean over runs of 1, 2, 3 and 4 words.",
+    "flat": "Every run of words weighs the same: multiply its count by the logarithm of how rare it is.",
+    "own": "Rarity is counted among the *references*, not among the candidates.",
+    "unclipped": "Clipping was forgotten: in the product a candidate's weight is at most the reference's.",
+    "any_length": "The length is not punished: times exp(-(difference in word pairs)^2 / 72).",
+    "once": "The factor 10 is missing.",
+}
+
+
+@exercise("05.4", "CIDEr by hand")
+def check_cider(cider: Callable[[list[str], list[str]], list[float]]) -> str:
+    """``cider(candidates, references)``: CIDEr-D of each study, by its one reference, as pycocoevalcap has it."""
+    from pycocoevalcap.cider.cider import Cider
+
+    said = ["the heart is enlarged", "the heart is normal", "the lungs are clear"]
+    cases = [
+        (said, said),
+        (["the heart is clear", *said[1:]], said),
+        (["heart enlarged", "no", "the lungs are clear and the heart is normal and no effusion is seen"], said),
+        (["a small small small effusion", "a small effusion", "clear"], ["a small effusion here", "clear", "clear"]),
+    ]
+    for candidates, references in cases:
+        _, judged = Cider().compute_score(
+            {i: [text] for i, text in enumerate(references)}, {i: [text] for i, text in enumerate(candidates)}
+        )
+        found = ask(cider, list(candidates), list(references), shown=f"{candidates}, {references}")
+        if not isinstance(found, list | tuple | np.ndarray) or len(found) != len(references):
+            raise Wrong(f"cider gave {described(found)}, expected a list of {len(references)} scores, one a study.")
+        if close(list(map(float, found)), judged):
+            continue
+        place = next(i for i, (a, b) in enumerate(zip(found, judged, strict=True)) if not close(float(a), float(b)))
+        slipped = {text: _cider(candidates, references, **{name: True}) for name, text in _CIDER_SLIPS.items()}
+        slip = next(
+            (text for text, scores in slipped.items() if close(found, scores)),
+            "Weights first: count times log(studies / references that have it); then the clipped cosine.",
+        )
+        raise Wrong(
+            f"{candidates[place]!r} against {references[place]!r} gave {float(found[place]):.3f}, pycocoevalcap says "
+            f"{judged[place]:.3f}. {slip}"
+        )
+    return "it agrees with pycocoevalcap on four sets of texts, clipping and length included."

@@ -18,6 +18,8 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--update", action="store_true", help="write the outputs back into notebooks/ as well")
     words = "run nothing: print what a run measured, as Markdown; with --update put it into notebooks/README.md"
     parser.add_argument("--table", type=Path, metavar="RUN", help=words)
+    words = "run nothing: print the minutes of reading, machine and exercises of each notebook"
+    parser.add_argument("--hours", action="store_true", help=words)
     parser.add_argument("--name", help="name of the results' folder in --out (default: date and time)")
     parser.add_argument("--out", type=Path, help="folder for results (default: runs/ in the checkout)")
     parser.add_argument("--cell-timeout", type=positive, default=3600, metavar="SECONDS", help="default 3600")
@@ -28,6 +30,11 @@ def run(args: argparse.Namespace) -> int:
     from r2gen_lib.config import get_profile
     from r2gen_lib.course.run import find_notebooks, run_course
 
+    if args.hours:
+        from r2gen_lib.course.hours import course_hours, hours_table
+
+        print(hours_table(course_hours()))
+        return 0
     if args.table:
         return _table(args)
     profile = get_profile(args.profile).name

@@ -1,4 +1,4 @@
-"""The tagged masters of the exercises, ``notebooks/exercises/NN.py``: how they are read, and what is wrong with one.
+"""The tagged masters of the exercises, ``notebooks/exercises/NN.py`` (05b.py too): how they are read, what is wrong.
 
 A master is a Python file of blocks, each begun by a line ``# %% kind words``; ``notebooks/exercises/README.md`` lists
 the kinds. Text is written as comments, code as code. ``exercise_cells`` makes notebooks of what is read here.
@@ -63,8 +63,8 @@ class Master:
 
     @property
     def number(self) -> str:
-        """The first two letters of the notebook's name."""
-        return self.notebook[:2]
+        """What the notebook's name begins with: "05", or "05b" for the second half of a notebook that was parted."""
+        return self.notebook.partition("_")[0]
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def read_masters(folder: Path) -> list[Master]:
     Raises:
         ExerciseError: none is there, or one cannot be read.
     """
-    paths = sorted(folder.glob("[0-9][0-9].py"))
+    paths = sorted(folder.glob("[0-9][0-9]*.py"))
     if not paths:
         raise ExerciseError(f"no masters of exercises (00.py, 01.py, ...) in {folder}. They are in the repository.")
     return [read_master(path) for path in paths]
@@ -94,7 +94,7 @@ def read_master(path: Path) -> Master:
         ExerciseError: naming file and line, what was found and what was expected.
     """
     blocks = _blocks(path)
-    if not blocks or blocks[0].kind != "notebook" or not re.fullmatch(r"\d\d_\w+", blocks[0].words):
+    if not blocks or blocks[0].kind != "notebook" or not re.fullmatch(r"\d\d[a-z]?_\w+", blocks[0].words):
         raise _error(path, 1, "expected `# %% notebook 02_visual_alignment` as the first block")
     master = Master(path, blocks[0].words)
     if master.number != path.stem:

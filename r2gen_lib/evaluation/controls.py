@@ -88,6 +88,7 @@ def score_systems(
     train_reports: Iterable[str],
     *,
     search_constants: bool = True,
+    known_constants: Mapping[str, str] | None = None,
     further: Sequence[Metric] = (registered_scores,),
     language_metrics: bool = True,
     omitted: Mapping[str, str] | None = None,
@@ -106,6 +107,8 @@ def score_systems(
         train_reports: reports of the training studies; constant reports are chosen among them.
         search_constants: for each score the constant report that is best by it (``best_constant_reports``); else one,
             the best by BLEU-4 (``constant_report``), for all.
+        known_constants: score -> its constant report, where a search has found it before (the "constant reports" of a
+            ``scores.json``); then none is searched for.
         further: gives scores beside the language metrics; by default those of ``metrics.registry``.
         language_metrics: False leaves these out (they need Java); then ``further`` must give some.
         omitted: control -> why it is not among ``systems``; kept in the table.
@@ -114,8 +117,8 @@ def score_systems(
         timeout: seconds that each Java program may take for one system.
 
     Raises:
-        DataError: ids differ, there are fewer than two studies, no training report has a word, or two scores have the
-            same name.
+        DataError: ids differ, there are fewer than two studies, no training report has a word, two scores have the
+            same name, or ``known_constants`` lacks one.
         JavaError: no Java, it stopped, or took too long.
     """
     for texts in systems.values():
@@ -130,7 +133,9 @@ def score_systems(
         scores = {name: score(references, texts) for name, texts in systems.items()}
         names = [one.name for one in next(iter(scores.values()))]
         _check_names(names)
-        if search_constants:
+        if known_constants is not None:
+            constants = _known(known_constants, names)
+        elif search_constants:
             constants = {
                 name: text for name, text in best_constant_reports(train_reports, score, seed).items() if name in names
             }
@@ -179,6 +184,16 @@ def _check_names(names: Sequence[str]) -> None:
             f"score_systems: found two columns with the name {twice[0]!r}, expected a name of its own for each score. "
             "Name the StudyScore of your metric otherwise."
         )
+
+
+def _known(constants: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
+    missing = [name for name in names if name not in constants]
+    if missing:
+        raise DataError(
+            f"known_constants: found no constant report for {missing[0]}, expected one for each score. Leave "
+            "known_constants out, and they are searched for."
+        )
+    return {name: constants[name] for name in names}
 
 
 def _constant_scores(

@@ -98,6 +98,15 @@ def format_scores(table: ScoreTable) -> str:
     return "\n".join(lines)
 
 
+def verdicts(table: ScoreTable) -> dict[str, str]:
+    """Score -> how the model's stands to the controls, in words. *Above* is meant strictly: above the upper end of a
+    control's interval."""
+    return {
+        name: f"not above the interval of: {', '.join(controls)}" if controls else "above every control's interval"
+        for name, controls in table.not_above.items()
+    }
+
+
 def _cell(table: ScoreTable, system: str, name: str) -> str:
     value, low, high = (part.loc[system, name] for part in (table.scores, table.low, table.high))
     mark = "*" if system == table.systems[0] and table.not_above[name] else ""

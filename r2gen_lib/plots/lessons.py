@@ -103,18 +103,19 @@ def report_table(studies: Sequence[Study]) -> Markdown:
     return Markdown(f"| {' | '.join(heads)} |\n|{':---|' * len(heads)}\n| {' | '.join(reports)} |")
 
 
-def texts_table(titles: Sequence[str], texts: Mapping[str, Sequence[str]]) -> Markdown:
-    """Texts on the same studies as a Markdown table: a column a study, a row an author. Nothing is cut.
+def text_table(rows: Mapping[str, Mapping[str, str]]) -> Markdown:
+    """Texts as a Markdown table, such as the radiologist's and the generated report: a row a study, a column a text.
 
     Args:
-        titles: one a study.
-        texts: who wrote -> a text a study.
+        rows: what stands at the left -> (heading -> text); all have the headings of the first.
     """
     from IPython.display import Markdown
 
-    rows = [[_marked(who, True), *(_marked(text, False) for text in of)] for who, of in texts.items()]
-    lines = [["", *(_marked(title, False) for title in titles)], [":---"] * (len(titles) + 1), *rows]
-    return Markdown("\n".join(f"| {' | '.join(line)} |" for line in lines))
+    heads = list(next(iter(rows.values())))
+    lines = [f"| | {' | '.join(heads)} |", f"|:---|{':---|' * len(heads)}"]
+    for name, texts in rows.items():
+        lines.append(f"| {_marked(name, False)} | {' | '.join(_marked(texts[head], False) for head in heads)} |")
+    return Markdown("\n".join(lines))
 
 
 def _marked(text: str, bold: bool) -> str:

@@ -234,6 +234,52 @@ def interval_plot(rows: Mapping[str, tuple[float, float, float]], label: str = "
     return figure
 
 
+def score_intervals(scores: pd.DataFrame, low: pd.DataFrame, high: pd.DataFrame, title: str = "") -> Figure:
+    """Scores with their intervals, the model beside its controls: a panel a score, a line a system.
+
+    Args:
+        scores, low, high: of ``evaluation.score_table.ScoreTable``, a row a system, the first one the model's.
+        title: over the figure.
+    """
+    columns = 3
+    rows = -(-len(scores.columns) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(10, 0.5 + 1.6 * rows), sharey=True, layout="constrained")
+    for ax, name in zip(np.ravel(axes), scores.columns, strict=False):
+        for i, system in enumerate(scores.index):
+            colour = GREY if i else RED
+            ax.plot([low.loc[system, name], high.loc[system, name]], [i, i], color=colour, linewidth=3, alpha=0.6)
+            ax.plot(scores.loc[system, name], i, "o", color=colour, markersize=5)
+        ax.axvline(scores[name].iloc[0], color=RED, linestyle=":", linewidth=1)
+        ax.set(title=score_name(name), xlim=(0, None))
+        ax.set_yticks(range(len(scores)), list(scores.index))
+    for ax in np.ravel(axes)[len(scores.columns) :]:
+        ax.axis("off")
+    np.ravel(axes)[0].invert_yaxis()
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def worth_lines(table: pd.DataFrame, title: str = "") -> Figure:
+    """What picture and words are worth for the rest of a report, with intervals, by how many words are given.
+
+    Args:
+        table: of ``evaluation.words_or_picture.worth_table``.
+        title: over the figure.
+    """
+    figure, ax = plt.subplots(figsize=(7, 3.4), layout="constrained")
+    styles = {"picture": (RED, "-"), "picture, no words": (GREY, "--"), "words": (BLUE, "-")}
+    for shift, (name, (colour, line)) in zip((-0.12, 0.12, 0), styles.items(), strict=True):
+        places = np.asarray(table.index) + shift
+        ax.plot(places, table[name], line, color=colour, marker="o", markersize=5, label=name)
+        ax.vlines(places, table[f"{name} low"], table[f"{name} high"], color=colour, linewidth=2, alpha=0.6)
+    ax.axhline(0, color=INK, linestyle=":", linewidth=1)
+    ax.set_xticks(list(table.index), [f"{k}\n({int(n)})" for k, n in table.studies.items()])
+    ax.set(xlabel="true words given (studies that are longer)", ylabel="worth, nats a word of the rest")
+    ax.set_title(title, fontsize=10)
+    figure.legend(loc="outside right upper", fontsize=9)
+    return figure
+
+
 def protocol_shifts(table: pd.DataFrame, title: str = "") -> Figure:
     """How far each setting of the scoring protocol moves each score, in percent of it: a row a score, a mark a setting.
 

@@ -22,7 +22,7 @@ _LETTER = 0.602 * _POINTS  # points: the width of every letter of matplotlib's m
 
 
 def rate_figure(table: pd.DataFrame, title: str = "") -> Figure:
-    """Sensitivity and 1 - specificity by finding, with 95% intervals.
+    """Sensitivity and 1 - selectivity by finding, with 95% intervals.
 
     Args:
         table: of ``tables.counterfactual_table``.
@@ -43,7 +43,7 @@ def rate_figure(table: pd.DataFrame, title: str = "") -> Figure:
             ax.plot(value, y, marker, color=colour, markersize=7)
     axes[0].set_yticks(range(len(findings)), [textwrap.fill(name, 18) for name in findings])
     axes[0].set(title="the finding's label flips\n(sensitivity: right is good)", xlabel="share of pairs")
-    axes[1].set(title="another label changes\n(1 - specificity: left is good)", xlabel="share of pairs")
+    axes[1].set(title="another label changes\n(1 - selectivity: left is good)", xlabel="share of pairs")
     axes[0].set(xlim=(-0.03, 1.03), ylim=(len(findings) - 0.5, -0.5))
     for ax in axes:
         ax.grid(axis="x", alpha=0.3)

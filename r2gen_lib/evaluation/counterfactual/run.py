@@ -1,9 +1,10 @@
 """Does the report follow the picture? One finding is put into a simulated chest or taken out, and nothing else.
 
 A pair is the unit. *Sensitivity*: the share of pairs in which the report's label of the finding's observation goes from
-not present to present with the finding. *Specificity*: the share in which no other observation's label changes. The
-control is the same patient in another exposure, with no finding changed. Labels are by the rules of ``report_labeler``,
-"uncertain" counts as present. All pictures are simulated.
+not present to present with the finding. *Selectivity*: the share in which no other observation's label changes; files
+and tables call it ``specificity``, which in medicine is another thing, the true-negative rate. The control is the same
+patient in another exposure, with no finding changed. Labels are by the rules of ``report_labeler``, "uncertain"
+counts as present. All pictures are simulated.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tables of ``counterfactual.run_pairs``: sensitivity and specificity with intervals, and where a flip is lost."""
+"""Tables of ``counterfactual.run_pairs``: sensitivity and selectivity with intervals, and where a flip is lost."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def counterfactual_table(result: Counterfactuals) -> pd.DataFrame:
     """A row a finding and change (``CHANGES``).
 
     Columns: observation; pairs; flipped (from not present to present), sensitivity with low and high; undone (the
-    other way round); unchanged (no other observation changed), specificity with low and high; log-odds change (mean, in
-    nats) with low and high (95% by Student's t), and upwards (share of pairs). For "another exposure" the column
-    sensitivity is the rate of flips with no finding changed.
+    other way round); unchanged (no other observation changed), specificity with low and high (the column's name for
+    *selectivity*, see ``run``); log-odds change (mean, in nats) with low and high (95% by Student's t), and upwards
+    (share of pairs). For "another exposure" the column sensitivity is the rate of flips with no finding changed.
     """
     rows = []
     for finding in dict.fromkeys(result.rows.finding):
@@ -117,6 +117,7 @@ def format_table(table: pd.DataFrame) -> str:
         lines.append(f"{finding:20s}{change:18s}{row.pairs:6d}  {cells[0]:22s}{cells[1]:22s}{cells[2]}")
     lines.append("[low, high]: 95%, Wilson's over pairs; log-odds Student's. Labels by rules. Simulated radiographs.")
     lines.append("flips: sensitivity; with another exposure, where no finding changes, false flips.")
+    lines.append("nothing else changes: selectivity (column specificity in files); not a true-negative rate.")
     return "\n".join(lines)
 
 
