@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     from r2gen_lib.errors import R2GenError
 
     folder = args.source or (checkout() or Path()) / "notebooks"
-    found = {path.name[:2]: path for path in sorted(folder.glob("0*.ipynb"))}
+    found = {path.name.partition("_")[0]: path for path in sorted(folder.glob("0*.ipynb"))}
     numbers = args.numbers or sorted(found) or ["00"]
     unknown = sorted(set(numbers) - set(found))
     if unknown:
