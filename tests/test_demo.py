@@ -83,6 +83,7 @@ def test_shipped_and_own_models_can_be_chosen(tmp_path, monkeypatch, model):
     assert found["laptop-ask"] == "laptop-ask (shallow, preset laptop)"
     assert found["laptop-delta"] == "laptop-delta (delta, preset laptop)"
     assert found[str(mine)] == "mine/best (shallow, preset tiny)" and len(found) == 4
+    assert "laptop-oracle" not in found  # it reads labels and no picture
     with pytest.raises(R2GenError, match="nowhere"):
         demo.checkpoints(["nowhere"])
 

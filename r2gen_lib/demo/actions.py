@@ -23,7 +23,8 @@ WAYS = ("greedy", "drawn", "beams")
 def checkpoints(given: Iterable[str] = ()) -> dict[str, str]:
     """What can be chosen: name or folder -> the words shown, such as "laptop-shallow (shallow, preset laptop)".
 
-    The folders given come first, then the shipped models, then the ``best`` of every run in ``runs_folder``.
+    The folders given come first, then the shipped models, then the ``best`` of every run in ``runs_folder``. What reads
+    no picture (the oracle) is left out.
 
     Raises:
         CheckpointError: a folder that was given holds no checkpoint.
@@ -36,7 +37,8 @@ def checkpoints(given: Iterable[str] = ()) -> dict[str, str]:
     runs = sorted(path.parent for path in runs_folder().glob(f"**/best/{checkpoint.CONFIG}"))
     for name in (*shipped, *map(str, runs)):
         try:
-            found.setdefault(name, _words_for(name))
+            if checkpoint.saved_preset(checkpoint.resolve(name)).vision.views:
+                found.setdefault(name, _words_for(name))
         except R2GenError:  # of another version; `r2gen evaluate` says what is wrong with it
             continue
     return found

@@ -24,7 +24,7 @@ from r2gen_lib.simulation.render import draw_simulated
 from r2gen_lib.simulation.simulate import simulate
 
 WEIGHTS = repository_data("weights")
-SHIPPED = {"laptop-shallow": "shallow", "laptop-delta": "delta", "laptop-ask": "shallow"}
+SHIPPED = {"laptop-shallow": "shallow", "laptop-delta": "delta", "laptop-ask": "shallow", "laptop-oracle": "shallow"}
 
 
 def test_all_that_is_shipped_is_known_and_small():
@@ -35,9 +35,10 @@ def test_all_that_is_shipped_is_known_and_small():
 @pytest.mark.parametrize("name, mode", SHIPPED.items())
 def test_a_shipped_model_loads_by_name_and_writes_a_report(name, mode):
     model = R2GenGPT.from_trained(name, device="cpu")
-    assert model.mode == mode and model.preset.name == "laptop"
+    oracle = name == "laptop-oracle"
+    assert model.mode == mode and model.preset.name == ("laptop-oracle" if oracle else "laptop")
     trained = sum(p.numel() for p in model.trainable_parameters().values())
-    assert trained == parameter_table("laptop").loc[mode, "trainable"]
+    assert trained == (463_936 if oracle else parameter_table("laptop").loc[mode, "trainable"])
     report = describe_blank(model, num_beams=1)
     assert len(report.split()) > 5 and report.rstrip().endswith(".")
 
@@ -90,3 +91,10 @@ def test_its_curve_ends_where_its_notes_say_and_the_picture_is_worth_something(n
     last = pd.read_csv(WEIGHTS / name / "history.csv").rename(columns=HISTORY).set_index("step").loc[notes["step"]]
     assert last["val_loss"] == pytest.approx(notes["val_loss"])
     assert last["val_loss"] < last["val_loss_shuffled"] - 0.2
+
+
+def test_the_oracle_writes_what_it_is_told():
+    model, studies = R2GenGPT.from_trained("laptop-oracle", device="cpu"), truth_studies(1, "val")
+    told = next(study for study in studies if [finding.name for finding in study.findings] == ["Cardiomegaly"])
+    assert "enlarged" in describe_studies(model, [told], progress=False)[told.id]
+    assert "enlarged" not in describe_blank(model)
