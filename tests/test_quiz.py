@@ -8,7 +8,9 @@ from collections import Counter
 import pytest
 
 from r2gen_lib import checks, cli
+from r2gen_lib.assets import checkout
 from r2gen_lib.checks.self_check import FOLDER, LETTERS, read_quiz
+from r2gen_lib.course.notebook_files import read_notebook
 from r2gen_lib.errors import ExerciseError
 
 FILES = sorted(FOLDER.glob("*.toml"))
@@ -96,3 +98,15 @@ def test_the_command(capsys):
     assert cli.main(["quiz", "00", "a.b"]) == 0
     assert "2. left out" in capsys.readouterr().out
     assert cli.main(["quiz", "0"]) == 2
+
+
+@pytest.mark.parametrize("number", [path.stem for path in FILES])
+def test_the_notebook_asks_them_before_its_exercises(number, capsys):
+    (path,) = (checkout() / "notebooks").glob(f"{number}_*.ipynb")
+    cells = read_notebook(path).cells
+    place = [cell.id for cell in cells].index("quiz")
+    assert cells[place + 1].source.startswith("## Exercises")
+    checks.quiz(number)
+    assert f'checks.quiz("{number}")' in cells[place].source
+    shown = "".join(output.text for output in cells[place].outputs)
+    assert shown == capsys.readouterr().out, "the questions have changed: r2gen course --update"
