@@ -35,6 +35,14 @@ def with_original_behaviour(preset: str | Preset) -> Preset:
         ),
         mapper=MapperConfig(),
         target=replace(preset.target, mask_token_0=True),
-        decoding=replace(decoding, min_new_tokens=forced, no_repeat_ngram_size=0, cut_unfinished=False),
+        decoding=replace(
+            decoding,
+            min_new_tokens=forced,
+            no_repeat_ngram_size=0,
+            cut_unfinished=False,
+            consistent=False,
+            guidance=0.0,
+            rerank=0.0,
+        ),
         lora=replace(preset.lora, query_value=True),
     )

@@ -38,6 +38,7 @@ def test_what_changes_and_what_stays():
     assert theirs.target.max_tokens == ours.target.max_tokens
     assert (theirs.mapper.pool, theirs.mapper.bias, theirs.optim.clip_norm) == (None, False, None)
     assert with_original_behaviour("mimic_cxr").decoding.min_new_tokens == 80
+    assert ours.decoding.consistent and not theirs.decoding.consistent  # docs/original.md says so
     assert preset_from_dict(preset_to_dict(theirs)) == theirs
 
 
