@@ -211,7 +211,7 @@ def paired(table, at, mode):
 
 seeds_needed = 6
 
-# %% wrong The sign
+# %% wrong The sign: the mode
 def paired(table, at, mode):
     losses = table[table["at"] == at].pivot(index="seed", columns="mode", values="val_loss")
     return (losses["shallow"] - losses[mode]).tolist()

@@ -164,7 +164,7 @@ def check_my_mapper(my_mapper: type[nn.Module]) -> str:
             slip = _mapper_slip(found, ours, features)
             apart = (found - expected).abs().max()
             raise Wrong(f"with the library's weights, tokens differ from ours by up to {apart:.2f}, expected 0. {slip}")
-    return "the same tokens as the library's mapper from the same weights, for two sizes."
+    return "the same tokens as VisualMapper from the same weights, for two sizes."
 
 
 def _compare_parameters(theirs: nn.Module, ours: VisualMapper) -> None:

@@ -83,7 +83,7 @@ def template_collapse(
         DataError: fewer than two studies, or a report is not text.
     """
     truth = _stated(references.values())
-    shares = _stated(train_reports).mean(axis=0)
+    shares = _stated(train_reports).mean(axis=0) if train_reports else np.ones(len(OBSERVATIONS))  # then none is rare
     rare = {OBSERVATIONS[n]: float(shares[n]) for n in _FINDINGS if shares[n] < RARE_SHARE}
     omitted = {}
     if not truth[:, _FINDINGS].any():

@@ -43,8 +43,8 @@ def test_the_constant_report_is_the_best_of_all_by_pycocoevalcaps_bleu(studies):
 def test_the_constant_report_comes_from_training_reports_alone(studies, monkeypatch):
     """Each report is counted once as an answer and once as a reference, not once a pair (2,069 x 2,069)."""
     train = list(reports(studies, "train").values())
-    counted, count = [], constant_reports._ngrams
-    monkeypatch.setattr(constant_reports, "_ngrams", lambda words, n: counted.append(n) or count(words, n))
+    counted, count = [], constant_reports.ngrams
+    monkeypatch.setattr(constant_reports, "ngrams", lambda words, n: counted.append(n) or count(words, n))
     constant = constant_report(train)
     assert len(train) > 2000 and len(counted) <= 2 * 4 * len(train)  # of four lengths each
     assert constant in train

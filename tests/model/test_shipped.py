@@ -95,6 +95,6 @@ def test_its_curve_ends_where_its_notes_say_and_the_picture_is_worth_something(n
 
 def test_the_oracle_writes_what_it_is_told():
     model, studies = R2GenGPT.from_trained("laptop-oracle", device="cpu"), truth_studies(1, "val")
-    told = next(study for study in studies if [finding.name for finding in study.findings] == ["Cardiomegaly"])
+    told = next(study for study in studies if "Cardiomegaly" in [finding.name for finding in study.findings])
     assert "enlarged" in describe_studies(model, [told], progress=False)[told.id]
     assert "enlarged" not in describe_blank(model)
