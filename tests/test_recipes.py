@@ -217,8 +217,8 @@ def test_an_exercise(tmp_path):
     copy.run(check)
     assert int(re.search(r"(\d+) passed", copy.run(tests))[1]) >= 6
     cells = {cell.id: cell for cell in nbformat.read(tmp_path / "notebooks" / "06_paper_scale.ipynb", 4).cells}
-    assert cells["exercise-4-text"].source.startswith("**4. How much of it is picture?** (difficulty 1, 5 minutes)")
-    assert "Not yet: picture_share(49, 20, 31) gave 1.581, expected 0.490" in cells["exercise-4-check"].outputs[0].text
+    assert cells["exercise-5-text"].source.startswith("**5. How much of it is picture?** (difficulty 1, 5 minutes)")
+    assert "Not yet: picture_share(49, 20, 31) gave 1.581, expected 0.490" in cells["exercise-5-check"].outputs[0].text
     solved = nbformat.read(tmp_path / "notebooks" / "solutions" / "06_paper_scale_solutions.ipynb", 4).cells
-    (output,) = next(cell for cell in solved if cell.id == "exercise-4-check").outputs
+    (output,) = next(cell for cell in solved if cell.id == "exercise-5-check").outputs
     assert output.text.startswith("Right: three sequences")
