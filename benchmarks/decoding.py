@@ -18,10 +18,9 @@ import pandas as pd
 
 from r2gen_lib import R2GenGPT, load_studies
 from r2gen_lib.data.study import Study, by_split
-from r2gen_lib.evaluation.truth.chests import LOOK_ALIKES, absent, group_of, truth_studies
-from r2gen_lib.evaluation.truth.measure import judge
-from r2gen_lib.findings.chexpert import CASES
-from r2gen_lib.findings.report_labeler import OBSERVATIONS, State, label_reports
+from r2gen_lib.evaluation.truth.chests import truth_studies
+from r2gen_lib.evaluation.truth.measure import judge, outcomes
+from r2gen_lib.findings.report_labeler import State, label_reports
 from r2gen_lib.inference.feature_cache import encode_studies
 from r2gen_lib.inference.generate_reports import describe_features
 from r2gen_lib.metrics.bootstrap import StudyScore, compare, mean_score
@@ -65,16 +64,11 @@ def real_scores(studies: Sequence[Study], reports: Sequence[str]) -> list[StudyS
 
 def truth_scores(chests: Sequence[Study], reports: Sequence[str]) -> list[StudyScore]:
     """Beside what was drawn: the summary of ``judge``, but for the sides, for which few chests count."""
-    groups = np.array([group_of(chest) for chest in chests])
-    says = label_reports(reports) >= State.UNCERTAIN
-    counts = []  # (chests, 3) a finding: said where it is drawn, not said where it is, said where it is not
-    for finding in LOOK_ALIKES:
-        own, there = says[:, OBSERVATIONS.index(CASES[finding].observation)], groups == finding
-        counts.append(np.stack([own & there, ~own & there, own & absent(chests, finding)], axis=1))
+    counts = outcomes(chests, label_reports(reports) >= State.UNCERTAIN).values()
     found = judge(chests, reports).chests
     invented, missed = (found[name] != "" for name in ("invented", "missed"))
     return [
-        StudyScore("macro F1 of truth", np.concatenate(counts, axis=1), _macro_f1),
+        StudyScore("macro F1 of truth", np.concatenate(list(counts), axis=1), _macro_f1),
         mean_score("contradict themselves", found["contradicts"] != ""),
         mean_score("an invention", invented),
         mean_score("no mistake", ~invented & ~missed),

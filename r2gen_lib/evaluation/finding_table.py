@@ -14,7 +14,8 @@ import pandas as pd
 
 from r2gen_lib.findings.report_labeler import State, label_reports
 from r2gen_lib.findings.report_phrases import OBSERVATIONS
-from r2gen_lib.metrics.chexpert_f1 import clinical_scores
+from r2gen_lib.metrics.chexpert_f1 import scores_of_labels
+from r2gen_lib.metrics.nlg import check_pairs
 
 #: Cases that an observation needs before its F1 says much: with fewer, one report moves it by a fifth and more.
 LEAST = 5
@@ -33,10 +34,11 @@ def finding_table(generated: Mapping[str, str], references: Mapping[str, str]) -
     Raises:
         DataError: the ids differ, there are none, or a report is not text.
     """
-    scores = clinical_scores(generated, references).droplevel([0, 1, 2]).loc[list(OBSERVATIONS)]
-    truth, written = (label_reports(texts) for texts in (references.values(), generated.values()))
-    counts = {"present": truth == State.PRESENT, "uncertain": truth == State.UNCERTAIN}
-    counts["said"] = written >= State.UNCERTAIN
+    check_pairs(references, generated)
+    truth, written = label_reports(references.values()), label_reports(generated[i] for i in references)
+    said = written >= State.UNCERTAIN
+    scores = scores_of_labels(said, truth >= State.UNCERTAIN).droplevel([0, 1, 2]).loc[list(OBSERVATIONS)]
+    counts = {"present": truth == State.PRESENT, "uncertain": truth == State.UNCERTAIN, "said": said}
     table = pd.DataFrame({name: flags.sum(axis=0) for name, flags in counts.items()}, index=list(OBSERVATIONS))
     return table.join(scores[["precision", "recall", "F1"]]).rename_axis("observation")
 

@@ -11,7 +11,9 @@ from pathlib import Path
 import pandas as pd
 
 from r2gen_lib.assets import repository_data
-from r2gen_lib.errors import AssetError, DataError
+from r2gen_lib.errors import DataError
+from r2gen_lib.evaluation.published_scores import sourced_rows
+from r2gen_lib.evaluation.text_tables import table_lines
 
 #: The board's scores of findings alone. Highest: 1 for all but 1/RadCliQ-v1; CRIMSON may be negative.
 METRICS = ("BLEU", "BERTScore", "SembScore", "RadGraph", "1/RadCliQ-v1", "RaTEScore", "GREEN", "CRIMSON")
@@ -50,23 +52,14 @@ def read_ours(path: Path | None = None) -> pd.DataFrame:
 
 
 def _read(path: Path, columns: tuple[str, ...], numbers: tuple[str, ...], filled: tuple[str, ...]) -> pd.DataFrame:
-    if not path.is_file():
-        raise AssetError(f"{path}: not found. Restore it with `git checkout -- data/{path.name}`.")
-    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-    if tuple(frame.columns) != columns:
-        raise DataError(f"{path}: found columns {', '.join(frame.columns)}; expected {', '.join(columns)}.")
-    for line, row in enumerate(frame.to_dict("records"), 2):
-        for name in filled:
-            if not row[name].strip():
-                raise DataError(f"{path}, line {line}: {name} is empty. A number without it cannot be checked.")
+    rows = sourced_rows(path, columns, filled)
+    for where, row in rows:
         for name in numbers:
             low, high = _BOUNDS.get(name, (0.0, 1.0))
             value = pd.to_numeric(row[name], errors="coerce")
             if not low <= value <= high:
-                raise DataError(
-                    f"{path}, line {line}: {name} is {row[name]!r}, expected a number from {low} to {high}."
-                )
-    return frame.astype(dict.fromkeys(numbers, float))
+                raise DataError(f"{where}: {name} is {row[name]!r}, expected a number from {low} to {high}.")
+    return pd.DataFrame([row for _, row in rows], columns=list(columns)).astype(dict.fromkeys(numbers, float))
 
 
 def format_board(board: pd.DataFrame, ours: pd.DataFrame, markdown: bool = False) -> str:
@@ -80,18 +73,10 @@ def format_board(board: pd.DataFrame, ours: pd.DataFrame, markdown: bool = False
     made = [f"- {row.who}: {row.note}. `{row.source}`" for _, row in ours.iterrows()]
     return "\n".join(
         [
-            *(_THEIRS, "", *_table(heads, theirs, 3, markdown), "", *sources),
-            *("", _OURS, "", *_table(["system", *METRICS], beside, 1, markdown), "", *made),
+            *(_THEIRS, "", *table_lines(heads, theirs, 3, markdown), "", *sources),
+            *("", _OURS, "", *table_lines(["system", *METRICS], beside, 1, markdown), "", *made),
         ]
     )
-
-
-def _table(heads: list[str], rows: list[list[str]], texts: int, markdown: bool) -> list[str]:
-    """The lines of a table whose first ``texts`` columns hold text, the others numbers."""
-    if not markdown:
-        return [pd.DataFrame(rows, columns=heads).to_string(index=False)]
-    marks = ["---"] * texts + ["---:"] * (len(heads) - texts)
-    return ["| " + " | ".join(line) + " |" for line in [heads, marks, *rows]]
 
 
 def _distinct(frame: pd.DataFrame, *columns: str) -> list[tuple[str, ...]]:

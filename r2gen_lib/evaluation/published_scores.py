@@ -7,6 +7,7 @@ from the ``scores.json`` files of ``r2gen evaluate`` in ``data/measured/``, one 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from r2gen_lib.assets import repository_data
 from r2gen_lib.errors import AssetError, DataError
 from r2gen_lib.evaluation.controls import CONSTANT, MODEL
 from r2gen_lib.evaluation.run_metadata import settings_of_today
+from r2gen_lib.evaluation.text_tables import table_lines
 
 #: Who measured: the paper's authors, somebody else with their code, or we.
 KINDS = ("paper", "rerun", "ours")
@@ -39,14 +41,8 @@ def read_ledger(path: Path | None = None, measured: Path | None = None) -> pd.Da
         DataError: the CSV lacks a column, or a row says what it must not; the message names the line.
         AssetError: there is no such file.
     """
-    path = path or repository_data("ledger.csv")
-    if not path.is_file():
-        raise AssetError(f"{path}: not found, expected the ledger. Restore it with `git checkout -- data/ledger.csv`.")
-    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-    if tuple(frame.columns) != COLUMNS:
-        found = sorted(set(COLUMNS) ^ set(frame.columns)) or "another order"
-        raise DataError(f"{path}: columns differ from those expected ({found}). Expected {', '.join(COLUMNS)}.")
-    rows = [_checked(row, f"{path}, line {line}") for line, row in enumerate(frame.to_dict("records"), 2)]
+    found = sourced_rows(path or repository_data("ledger.csv"), COLUMNS, ("who", "data", "source"))
+    rows = [_checked(row, where) for where, row in found]
     if measured is None:
         try:
             measured = repository_data("measured")
@@ -57,13 +53,38 @@ def read_ledger(path: Path | None = None, measured: Path | None = None) -> pd.Da
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
+def sourced_rows(path: Path, columns: Sequence[str], filled: Sequence[str]) -> list[tuple[str, dict[str, str]]]:
+    """(file and line, cells) of each row of a CSV of ``data/`` that quotes scores.
+
+    Args:
+        path: the CSV.
+        columns: what it must have, in this order.
+        filled: columns that no row may leave empty.
+
+    Raises:
+        DataError: other columns, or such a cell is empty; the message names the line.
+        AssetError: there is no such file.
+    """
+    if not path.is_file():
+        raise AssetError(f"{path}: not found. Restore it with `git checkout -- data/{path.name}`.")
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    if list(frame.columns) != list(columns):
+        other = ", ".join(sorted(set(columns) ^ set(frame.columns))) or "the order"
+        raise DataError(
+            f"{path}: found columns {', '.join(frame.columns)}; expected {', '.join(columns)}. What differs: {other}."
+        )
+    rows = [(f"{path}, line {line}", row) for line, row in enumerate(frame.to_dict("records"), 2)]
+    for where, row in rows:
+        for name in filled:
+            if not row[name].strip():
+                raise DataError(f"{where}: {name} is empty. A number without it cannot be checked: fill it in.")
+    return rows
+
+
 def _checked(row: dict[str, str], where: str) -> dict[str, Any]:
     """The row with its metrics as numbers."""
     if row["kind"] not in KINDS:
         raise DataError(f"{where}: kind is {row['kind']!r}, expected one of {', '.join(KINDS)}.")
-    for name in ("who", "data", "source"):
-        if not row[name].strip():
-            raise DataError(f"{where}: {name} is empty. A number without it cannot be checked: fill it in.")
     numbers = {name: _number(row[name], name, where) for name in METRICS}
     if all(pd.isna(value) for value in numbers.values()) and not row["note"]:
         raise DataError(f"{where}: found no score and no note, expected one of them. Leave the row out.")
@@ -152,13 +173,8 @@ def format_ledger(ledger: pd.DataFrame, markdown: bool = False) -> str:
         labels = f"; labeller of F1: {row.labeller}" if not pd.isna(row.F1_macro) else ""
         source = f"<{row.source}>" if markdown and row.source.startswith("http") else row.source
         notes.append(f"{number}. {source}: {protocol_of(row)}{labels}. {row.note}".rstrip(". ") + ".")
-    frame = pd.DataFrame(rows, columns=heads)
-    if markdown:
-        lines = ["| " + " | ".join(line) + " |" for line in [heads, ["---"] * 5 + ["---:"] * 8, *rows]]
-    else:
-        lines = [frame.to_string(index=False)]
     verdict = (
         "Not comparable with one another: data, split, section, cut and least length differ or are not stated. Ours "
         "are of simulated pictures, and cannot be compared with any number from real radiographs."
     )
-    return "\n".join([*lines, "", verdict, "", *notes])
+    return "\n".join([*table_lines(heads, rows, 5, markdown), "", verdict, "", *notes])

@@ -60,6 +60,11 @@ class TemplateCollapse:
     rare: Mapping[str, float]
     omitted: Mapping[str, str] = field(default_factory=dict)
 
+    def cell(self, system: str, measure: str) -> dict[str, float]:
+        """``score``, ``low`` and ``high`` of a measure."""
+        parts = {"score": self.values, "low": self.low, "high": self.high}
+        return {name: float(part.loc[system, measure]) for name, part in parts.items()}
+
 
 def template_collapse(
     references: Mapping[str, str],
@@ -83,7 +88,8 @@ def template_collapse(
         DataError: fewer than two studies, or a report is not text.
     """
     truth = _stated(references.values())
-    shares = _stated(train_reports).mean(axis=0) if train_reports else np.ones(len(OBSERVATIONS))  # then none is rare
+    told = _stated(train_reports)
+    shares = told.mean(axis=0) if len(told) else np.ones(len(OBSERVATIONS))  # without any, none is rare
     rare = {OBSERVATIONS[n]: float(shares[n]) for n in _FINDINGS if shares[n] < RARE_SHARE}
     omitted = {}
     if not truth[:, _FINDINGS].any():
@@ -160,9 +166,8 @@ def _matched_by_others(reports: Sequence[Counter]) -> list[int]:
 
 def format_collapse(found: TemplateCollapse) -> str:
     """The table for a terminal: a line a measure, a column a system, ``value [low, high]``; and what is rare."""
-    parts = (found.values, found.low, found.high)
     cells = {
-        system: ["{:.3f} [{:.3f}, {:.3f}]".format(*(part.loc[system, name] for part in parts)) for name in found.values]
+        system: ["{score:.3f} [{low:.3f}, {high:.3f}]".format(**found.cell(system, name)) for name in found.values]
         for system in found.values.index
     }
     lines = ["template collapse:", pd.DataFrame(cells, index=list(found.values)).to_string()]
@@ -174,9 +179,5 @@ def format_collapse(found: TemplateCollapse) -> str:
 def collapse_as_json(found: TemplateCollapse) -> dict[str, Any]:
     """What ``scores.json`` holds of it: ``systems`` (``score``, ``low``, ``high`` of each measure), ``rare``,
     ``omitted``."""
-    parts = {"score": found.values, "low": found.low, "high": found.high}
-    systems = {
-        system: {name: {key: part.loc[system, name] for key, part in parts.items()} for name in found.values}
-        for system in found.values.index
-    }
+    systems = {system: {name: found.cell(system, name) for name in found.values} for system in found.values.index}
     return {"systems": systems, "rare": dict(found.rare), "omitted": dict(found.omitted)}

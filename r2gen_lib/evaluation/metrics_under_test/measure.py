@@ -20,6 +20,7 @@ import pandas as pd
 from r2gen_lib.errors import DataError
 from r2gen_lib.evaluation.counterfactual.tables import share
 from r2gen_lib.evaluation.metrics_under_test.cases import ALL, FAR, HIGH, LOW, NEAR, TIES, Case
+from r2gen_lib.evaluation.text_tables import table_lines
 from r2gen_lib.metrics.names import score_name
 from r2gen_lib.metrics.nlg import LanguageScorer
 from r2gen_lib.metrics.registry import registered_scores
@@ -104,7 +105,4 @@ def format_passed(scores: pd.DataFrame, markdown: bool = False) -> str:
         passed = row[ALL] / table.loc["cases", ALL]
         told = [f"{passed:.2f} [{row[LOW]:.2f}, {row[HIGH]:.2f}]", f"{row[TIES]:.0f}"]
         rows.append([score_name(name), *map(str, row[counts].astype(int)), *told])
-    if not markdown:
-        return pd.DataFrame(rows, columns=heads).to_string(index=False)
-    rule = ["---", *["---:"] * (len(heads) - 1)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in [heads, rule, *rows])
+    return "\n".join(table_lines(heads, rows, 1, markdown))

@@ -158,11 +158,7 @@ def collapse_rows(scores: ScoreTable) -> list[dict[str, Any]]:
     if found is None:
         return []
     systems = [*scores.systems, REFERENCES]
-    parts = {"score": found.values, "low": found.low, "high": found.high}
-    return [
-        {"name": name, "cells": [{key: float(part.loc[one, name]) for key, part in parts.items()} for one in systems]}
-        for name in found.values
-    ]
+    return [{"name": name, "cells": [found.cell(one, name) for one in systems]} for name in found.values]
 
 
 def finding_rows(generated: Mapping[str, str], references: Mapping[str, str]) -> list[dict[str, Any]]:

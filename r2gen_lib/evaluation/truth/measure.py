@@ -80,10 +80,10 @@ def judge(studies: Sequence[Study], reports: Sequence[str], seed: int = 0) -> Tr
     chests = pd.DataFrame([_chest(*each) for each in zip(studies, reports, says, strict=True)])
     counts = _resampled(groups, seed)  # (1 + RESAMPLES, chests): how often each counts; once each in the first row
     rows, scores = {}, []
-    for finding in LOOK_ALIKES:
+    for finding, outcome in outcomes(studies, says).items():
         own = says[:, OBSERVATIONS.index(CASES[finding].observation)]
         there, without = groups == finding, absent(studies, finding)
-        hits, missed, invented = (counts @ chosen for chosen in (own & there, ~own & there, own & without))
+        hits, missed, invented = (counts @ outcome).T
         with np.errstate(invalid="ignore"):
             values = {
                 "precision": np.nan_to_num(hits / (hits + invented)),
@@ -118,6 +118,20 @@ def judge(studies: Sequence[Study], reports: Sequence[str], seed: int = 0) -> Tr
         pd.DataFrame.from_dict(summary, orient="index").rename_axis("measure"),
         chests,
     )
+
+
+def outcomes(studies: Sequence[Study], says: np.ndarray) -> dict[str, np.ndarray]:
+    """Finding -> bool (chests, 3): said where it is drawn, not said where it is drawn, said where it is not.
+
+    Args:
+        studies: of ``chests.truth_studies``.
+        says: bool (chests, 14), what each report says.
+    """
+    groups, found = np.array([group_of(study) for study in studies]), {}
+    for finding in LOOK_ALIKES:
+        own, there = says[:, OBSERVATIONS.index(CASES[finding].observation)], groups == finding
+        found[finding] = np.stack([own & there, ~own & there, own & absent(studies, finding)], axis=1)
+    return found
 
 
 def _chest(study: Study, report: str, says: np.ndarray) -> dict[str, Any]:
