@@ -22,7 +22,6 @@ import argparse
 import ctypes
 import gc
 import json
-import platform
 import subprocess
 import sys
 import tempfile
@@ -41,6 +40,7 @@ from transformers import GenerationConfig, PreTrainedTokenizerFast
 
 from r2gen_lib.config import MODES, PRESETS, Preset
 from r2gen_lib.data.readers.openi import load_openi_reports
+from r2gen_lib.environment import cpu_model
 from r2gen_lib.files import atomic_write
 from r2gen_lib.model.budget.memory import Memory, generation_memory, training_memory
 from r2gen_lib.model.llm import LanguageModel, freeze, language_skeleton, load_language
@@ -88,10 +88,9 @@ def kept_modes(file: Path, results: dict) -> dict[str, dict]:
 
 def machine(args: argparse.Namespace) -> dict[str, object]:
     """What the numbers were measured on."""
-    name = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")][:1]
     return {
         "date": datetime.now().date().isoformat(),
-        "processor": name[0].partition(": ")[2] if name else platform.machine(),
+        "processor": cpu_model(),
         "threads": args.threads,
         "batch": args.batch,
         "torch": torch.__version__,

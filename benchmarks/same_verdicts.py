@@ -29,7 +29,7 @@ from r2gen_lib.model import llm  # before torch, whose threads it calms
 import torch
 
 torch.set_num_threads({threads})
-llm._cpu_has_bf16 = lambda: {bf16}
+llm.bf16_instructions = lambda: ("set here",) * {bf16}
 """
 
 

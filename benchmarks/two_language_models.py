@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from memory import resident  # benchmarks/memory.py, beside this file
 
 from r2gen_lib import PRESETS, R2GenGPT, load_studies, score_reports, train
 from r2gen_lib.config import Preset, Profile
@@ -72,7 +73,7 @@ def measure(preset: Preset, args: argparse.Namespace) -> dict[str, str]:
     studies = comparable(load_studies())
     model = R2GenGPT.from_preset(preset, device="cpu")
     history = train(model, studies, profile=profile, out_dir=args.out / preset.name, resume=True).history
-    memory = peak()
+    memory = resident("VmHWM")
     _, validation = chosen_studies(studies, profile)
     reports = [study.report for study in validation]
     tokens = sum(len(ids) for ids in model.report_ids(reports))
@@ -125,12 +126,6 @@ def scores(model: R2GenGPT, studies: list[Study]) -> dict[str, str]:
         "words a report": f"{sum(len(text.split()) for text in written.values()) / len(written):.1f}",
         "distinct reports": f"{len(set(written.values())) / len(written):.2f}",
     }
-
-
-def peak() -> int:
-    """The most bytes that this process had resident (VmHWM of /proc/self/status, Linux)."""
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 
 
 if __name__ == "__main__":

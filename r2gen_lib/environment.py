@@ -50,7 +50,8 @@ def cpu_model() -> str:
 
 def bf16_instructions() -> tuple[str, ...]:
     """The instructions by which the CPU multiplies bf16; empty on other systems than Linux, which do not say."""
-    return tuple(name for name in ("amx_bf16", "avx512_bf16") if name in _cpuinfo())
+    told = _cpuinfo()
+    return tuple(name for name in ("amx_bf16", "avx512_bf16") if name in told)
 
 
 def _cpuinfo() -> str:

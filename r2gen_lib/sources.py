@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from r2gen_lib.data.readers.openi import load_openi_reports
 from r2gen_lib.data.readers.registry import LAYOUTS, layout_of
-from r2gen_lib.data.study import Picture, Study
+from r2gen_lib.data.study import Study
 from r2gen_lib.errors import DataError
-from r2gen_lib.findings.finding import Finding
 from r2gen_lib.findings.mesh_codes import findings_from_mesh
 from r2gen_lib.privacy import mark
 
@@ -93,17 +91,9 @@ def _first(studies: list[Study], limit: int | None) -> list[Study]:
 
 
 def _with_simulated_pictures(study: Study) -> Study:
+    from r2gen_lib.simulation.render import simulated_pictures  # with torch, which no other source needs
+
     # both sections, whichever is the target: a study has one picture
     report = ". ".join(study.sections.get(name, "") for name in ("findings", "impression"))
     findings = findings_from_mesh(study.mesh, study.id, report=report, strict=False)
     return replace(study, findings=findings, pictures=simulated_pictures(study.id, findings), source="openi_sim")
-
-
-def simulated_pictures(study_id: str, findings: tuple[Finding, ...]) -> tuple[Picture, ...]:
-    """Both views of the patient that a study's id names, with these findings, drawn when first loaded."""
-    from r2gen_lib.simulation.projection import VIEWS  # with torch, which no other source needs
-    from r2gen_lib.simulation.render import cached_picture
-
-    return tuple(
-        Picture(view, simulated=True, loader=partial(cached_picture, study_id, findings, view)) for view in VIEWS
-    )

@@ -11,7 +11,7 @@ from tiny_system import TINY, tiny_language, tiny_model, tiny_studies
 from r2gen_lib.inference import normal_picture
 from r2gen_lib.inference.feature_cache import encode_studies, study_pixels
 from r2gen_lib.inference.generate_reports import describe_blank, describe_features, describe_studies
-from r2gen_lib.inference.normal_picture import normal_features, normal_studies, with_normal
+from r2gen_lib.inference.normal_picture import normal_chests, normal_features, with_normal
 from r2gen_lib.model.oracle_encoder import with_oracle
 from r2gen_lib.model.r2gengpt import R2GenGPT
 
@@ -20,7 +20,7 @@ few = partial(normal_features, chests=3)  # 64 take seconds to draw
 
 @pytest.mark.parametrize("mode", ["shallow", "delta"])
 def test_it_is_the_mean_of_chests_without_findings(mode, empty_cache):
-    model, chests = tiny_model(mode), normal_studies(3)
+    model, chests = tiny_model(mode), normal_chests(3)
     assert [study.findings for study in chests] == [()] * 3 and {study.split for study in chests} == {"train"}
     found = few(model)
     with torch.no_grad():

@@ -9,7 +9,6 @@ import pytest
 
 from r2gen_lib.errors import DataError
 from r2gen_lib.plots import training as figures
-from r2gen_lib.plots.lessons import show
 
 
 @pytest.fixture(autouse=True)
@@ -63,31 +62,6 @@ def test_mode_panels_draws_one_panel_a_column():
 def test_singular_values_are_relative_and_have_a_floor():
     figure = figures.singular_values({"delta": [4.0, 2.0, 0.0]}, rank=2, floor=1e-6)
     assert figure.axes[0].lines[0].get_ydata().tolist() == [1.0, 0.5, 1e-6]
-
-
-def test_report_pairs_shows_whole_texts():
-    text = "There is no pleural effusion or pneumothorax. " * 9
-    figure = figures.report_pairs([np.zeros((8, 8))], ["CXR1, simulated"], [{"radiologist": text, "generated": ""}])
-    shown = texts_of(figure)
-    assert " ".join(shown[1].split()) == text.strip()
-    assert shown[3] == "(nothing)"
-
-
-def test_report_pairs_keeps_texts_inside_their_row():
-    rows = [{"a": "word " * 300, "b": "word " * 50}, {"a": "word"}]
-    figure = figures.report_pairs([np.zeros((8, 8))] * 2, ["x", "y"], rows)
-    figure.canvas.draw()
-    for ax in figure.axes[1::2]:
-        lowest = min(text.get_window_extent().y0 for text in ax.texts)
-        assert lowest >= ax.get_window_extent().y0 - 8
-
-
-def test_a_title_of_two_lines_is_shown_whole():
-    texts = {name: "The heart is normal in size and the lungs are clear. " * 4 for name in ("radiologist", "a", "b")}
-    title = "CXR97, simulated frontal: Spondylosis/thoracic vertebrae"
-    figure = figures.report_pairs([np.zeros((224, 224))], [title], [texts])
-    show(figure)
-    assert figure.axes[0].title.get_window_extent().y1 <= figure.bbox.y1
 
 
 def test_interval_plot_writes_value_and_interval():

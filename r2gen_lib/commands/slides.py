@@ -22,11 +22,12 @@ def options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write a page for each notebook and say where it is."""
     from r2gen_lib.assets import checkout
+    from r2gen_lib.course.exercise_masters import number_of
     from r2gen_lib.course.slides import write_slides
     from r2gen_lib.errors import R2GenError
 
     folder = args.source or (checkout() or Path()) / "notebooks"
-    found = {path.name.partition("_")[0]: path for path in sorted(folder.glob("0*.ipynb"))}
+    found = {number_of(path.name): path for path in sorted(folder.glob("0*.ipynb"))}
     numbers = args.numbers or sorted(found) or ["00"]
     unknown = sorted(set(numbers) - set(found))
     if unknown:

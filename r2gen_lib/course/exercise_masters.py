@@ -19,6 +19,11 @@ _RATED = re.compile(r"(.+?) \| difficulty ([123])(?: \| importance ([123]))? \| 
 _ONCE = ("guess", "given", "stub", "check", "solution", "why", "explanation")
 
 
+def number_of(notebook: str) -> str:
+    """What a notebook's name begins with: "05", or "05b" for the second half of a notebook that was parted."""
+    return notebook.partition("_")[0]
+
+
 @dataclass(frozen=True)
 class Answer:
     """Code in the place of the stub, and a piece of the message that its check must give ("" for solutions)."""
@@ -63,8 +68,8 @@ class Master:
 
     @property
     def number(self) -> str:
-        """What the notebook's name begins with: "05", or "05b" for the second half of a notebook that was parted."""
-        return self.notebook.partition("_")[0]
+        """As ``number_of`` its notebook."""
+        return number_of(self.notebook)
 
 
 @dataclass(frozen=True)

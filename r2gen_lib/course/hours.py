@@ -13,7 +13,7 @@ from pathlib import Path
 
 from r2gen_lib.course import notebook_files
 from r2gen_lib.course.exercise_cells import section_range
-from r2gen_lib.course.exercise_masters import read_masters
+from r2gen_lib.course.exercise_masters import number_of, read_masters
 from r2gen_lib.course.run import find_notebooks
 from r2gen_lib.course.summary import read_summary
 from r2gen_lib.errors import R2GenError
@@ -42,8 +42,8 @@ class Hours:
 
     @property
     def number(self) -> str:
-        """ "05" or "05b"."""
-        return self.notebook.partition("_")[0]
+        """As ``number_of`` it."""
+        return number_of(self.notebook)
 
     @property
     def reading(self) -> float:

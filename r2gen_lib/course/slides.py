@@ -61,9 +61,8 @@ def write_slides(notebook: Path, out: Path) -> Path:
         R2GenError: the notebook has no headings.
         PrivacyError: it shows credentialed studies.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     from r2gen_lib.course.notebook_files import read_notebook
+    from r2gen_lib.evaluation.page.render import environment_of
     from r2gen_lib.files import atomic_write
     from r2gen_lib.privacy import refuse_credentialed_outputs
 
@@ -72,10 +71,7 @@ def write_slides(notebook: Path, out: Path) -> Path:
     slides = make_slides(found)
     if not slides:
         raise R2GenError(f"{notebook}: found no heading, expected a notebook of the course.")
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
+    environment = environment_of(TEMPLATES)
     environment.filters["markdown"] = _to_html
     page = environment.get_template("slides.html").render(slides=slides, title=slides[0].heading)
     out.mkdir(parents=True, exist_ok=True)

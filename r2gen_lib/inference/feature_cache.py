@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from r2gen_lib.data.dataset import square_view
+from r2gen_lib.data.dataset import ReportDataset, report_loader, square_view
 from r2gen_lib.data.images.cache import PictureCache
 from r2gen_lib.data.images.preprocess import normalise, to_pixel_values
 from r2gen_lib.data.study import Study
@@ -30,6 +30,7 @@ from r2gen_lib.model.checkpoint import frozen_hash
 from r2gen_lib.model.oracle_encoder import OracleEncoder
 from r2gen_lib.model.r2gengpt import R2GenGPT
 
+_CHUNK = 512  # studies whose features are in memory at once
 _VERSION = 2  # raise it when preprocessing or the file format changes
 
 
@@ -71,6 +72,29 @@ def encode_studies(
             _encode(model, pending, rows)
     _encode(model, pending, rows)
     return torch.stack([_mean([rows[file] for file in each]) for each in files])  # (S, N, D_v)
+
+
+@torch.no_grad()
+def encoded(model: R2GenGPT, studies: Sequence[Study], *, progress: bool = True) -> Iterator[Float[Tensor, "B N D_v"]]:
+    """Encoder outputs of all studies in any mode, some at a time, float32 on the CPU; a frozen encoder's are cached.
+
+    Raises:
+        DataError: a study lacks a view, or a picture cannot be read; the message names the study.
+        CacheError: the cache folder cannot be written.
+    """
+    for start in range(0, len(studies), _CHUNK):
+        chunk = studies[start : start + _CHUNK]
+        if model.mode == "shallow":
+            yield encode_studies(model, chunk, progress=progress).float()
+        else:
+            for batch in report_loader(picture_dataset(model, chunk), batch_size=16):
+                yield model.encode(batch.pixel_values).float().cpu()
+
+
+def picture_dataset(model: R2GenGPT, studies: Sequence[Study]) -> ReportDataset:
+    """The studies as the model's encoder wants their pictures."""
+    vision = model.preset.vision
+    return ReportDataset(studies, vision.image_size, vision.mean, vision.std, vision.views, fit=vision.fit)
 
 
 def study_pixels(

@@ -12,10 +12,10 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from r2gen_lib.data.dataset import ReportDataset, report_loader
+from r2gen_lib.data.dataset import report_loader
 from r2gen_lib.data.images.decode import load_grey
 from r2gen_lib.errors import DataError, ImageError
-from r2gen_lib.inference.feature_cache import encode_studies, picture_pixels
+from r2gen_lib.inference.feature_cache import encode_studies, encoded, picture_dataset, picture_pixels
 from r2gen_lib.inference.normal_picture import with_normal
 from r2gen_lib.model.generation import WRITE_AT_ONCE
 from r2gen_lib.model.oracle_encoder import OracleEncoder
@@ -23,8 +23,6 @@ from r2gen_lib.model.oracle_encoder import OracleEncoder
 if TYPE_CHECKING:
     from r2gen_lib.data.study import Study
     from r2gen_lib.model.r2gengpt import R2GenGPT
-
-_CHUNK = 512  # studies whose features are in memory at once
 
 
 def describe_studies(
@@ -48,7 +46,7 @@ def describe_studies(
     if isinstance(model.vision, OracleEncoder):
         return _describe_labels(model, studies, batch_size, **decoding)
     decoding = with_normal(model, decoding)
-    dataset = _dataset(model, studies)
+    dataset = picture_dataset(model, studies)
     texts: dict[str, str] = {}
     with tqdm(total=len(dataset), unit="report", desc="writing reports", disable=not progress) as bar:
         for batch in report_loader(dataset, batch_size, workers):
@@ -78,12 +76,6 @@ def describe_features(
             reports += model.generate(features=some, **decoding)
             bar.update(len(some))
     return reports
-
-
-def _dataset(model: R2GenGPT, studies: Sequence[Study]) -> ReportDataset:
-    """The studies' pictures as the model's encoder wants them."""
-    vision = model.preset.vision
-    return ReportDataset(studies, vision.image_size, vision.mean, vision.std, vision.views, fit=vision.fit)
 
 
 def read_pictures(paths: Iterable[str | Path]) -> tuple[dict[Path, np.ndarray], dict[Path, ImageError]]:
@@ -144,15 +136,6 @@ def nearest_reports(model: R2GenGPT, studies: Sequence[Study], train_studies: Se
     return reports
 
 
-@torch.no_grad()
 def pooled_features(model: R2GenGPT, studies: Sequence[Study]) -> torch.Tensor:
     """Encoder outputs, mean over tokens and views, float32 ``(S, D_v)`` on the CPU; a frozen encoder's are cached."""
-    rows = []
-    for start in range(0, len(studies), _CHUNK):
-        chunk = studies[start : start + _CHUNK]
-        if model.mode == "shallow":
-            rows.append(encode_studies(model, chunk).float().mean(dim=1))
-        else:
-            for batch in report_loader(_dataset(model, chunk), batch_size=16):
-                rows.append(model.encode(batch.pixel_values).float().mean(dim=1).cpu())
-    return torch.cat(rows)
+    return torch.cat([features.mean(dim=1) for features in encoded(model, studies)])

@@ -116,6 +116,11 @@ def load_vision_weights(encoder: VisionEncoder, weights: str | Path) -> None:
     load_strictly(encoder.swin, tensors, str(path))
 
 
+def shown_count(encoder: VisionEncoder | OracleEncoder, pool: int | None) -> int:
+    """How many visual tokens the language model is shown: ``pool * pool``, or all that the encoder gives."""
+    return pool**2 if pool else token_count(encoder)
+
+
 @torch.no_grad()
 def token_count(encoder: VisionEncoder | OracleEncoder) -> int:
     """``N``, found by encoding one black picture in eval mode; an oracle encoder reads none and knows it."""

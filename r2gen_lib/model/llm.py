@@ -119,17 +119,13 @@ def choose_dtype(dtype: Dtype, device: torch.device | str = "cpu") -> torch.dtyp
     if dtype not in ("auto", "half"):
         return _DTYPES[dtype]
     kind = torch.device(device).type
-    native = (
-        torch.cuda.is_bf16_supported(including_emulation=False) if kind == "cuda" else kind == "cpu" and _cpu_has_bf16()
-    )
+    if kind == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:  # of CPUs Linux alone says; others count as not having it
+        native = kind == "cpu" and bool(bf16_instructions())
     if native:
         return torch.bfloat16
     return torch.float16 if dtype == "half" and kind == "cuda" else torch.float32
-
-
-def _cpu_has_bf16() -> bool:
-    """Other systems than Linux count as not having it."""
-    return bool(bf16_instructions())
 
 
 def checksum(module: nn.Module) -> str:

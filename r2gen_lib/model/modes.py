@@ -10,7 +10,7 @@ from torch import nn
 from r2gen_lib.config import MODES, LoraConfig, Preset, check_mode, get_preset
 from r2gen_lib.errors import R2GenError
 from r2gen_lib.model.alignment import VisualMapper
-from r2gen_lib.model.encoder import VisionEncoder, token_count
+from r2gen_lib.model.encoder import VisionEncoder, shown_count
 from r2gen_lib.model.fused_qkv_lora import fused_lora, train_query_and_value_alone
 from r2gen_lib.model.llm import freeze, language_skeleton
 from r2gen_lib.model.lora import inject_lora, is_lora, train_dropout, with_language_lora
@@ -26,7 +26,7 @@ def make_mapper(
     """The preset's mapper between an encoder and a language model of that width."""
     mapper = preset.mapper
     told_apart = mapper.bias or mapper.rank > 0
-    tokens = (mapper.pool**2 if mapper.pool else token_count(encoder)) if told_apart else None
+    tokens = shown_count(encoder, mapper.pool) if told_apart else None
     return VisualMapper(
         encoder.width,
         language_width,

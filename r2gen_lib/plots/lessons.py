@@ -88,19 +88,13 @@ def changed_words(before: str, after: str) -> tuple[str, str]:
 
 def report_pair(titles: tuple[str, str], before: str, after: str) -> Markdown:
     """Two reports side by side as a Markdown table, the words that differ in bold."""
-    from IPython.display import Markdown
-
-    old, new = changed_words(before, after)
-    return Markdown(f"| {titles[0]} | {titles[1]} |\n|:---|:---|\n| {old} | {new} |")
+    return _table(titles, changed_words(before, after))
 
 
 def report_table(studies: Sequence[Study]) -> Markdown:
     """Studies side by side as a Markdown table: id and codes above, the whole report below."""
-    from IPython.display import Markdown
-
     heads = [f"{study.id}: {_marked('; '.join(study.mesh), False)}" for study in studies]
-    reports = [_marked(study.report, False) for study in studies]
-    return Markdown(f"| {' | '.join(heads)} |\n|{':---|' * len(heads)}\n| {' | '.join(reports)} |")
+    return _table(heads, [_marked(study.report, False) for study in studies])
 
 
 def text_table(rows: Mapping[str, Mapping[str, str]]) -> Markdown:
@@ -109,13 +103,17 @@ def text_table(rows: Mapping[str, Mapping[str, str]]) -> Markdown:
     Args:
         rows: what stands at the left -> (heading -> text); all have the headings of the first.
     """
+    heads = list(next(iter(rows.values())))
+    lines = [[name, *(texts[head] for head in heads)] for name, texts in rows.items()]
+    return _table(["", *heads], *([_marked(text, False) for text in line] for line in lines))
+
+
+def _table(heads: Sequence[str], *rows: Sequence[str]) -> Markdown:
+    """Markdown's table of cells that are Markdown."""
     from IPython.display import Markdown
 
-    heads = list(next(iter(rows.values())))
-    lines = [f"| | {' | '.join(heads)} |", f"|:---|{':---|' * len(heads)}"]
-    for name, texts in rows.items():
-        lines.append(f"| {_marked(name, False)} | {' | '.join(_marked(texts[head], False) for head in heads)} |")
-    return Markdown("\n".join(lines))
+    lines = ["|" + "".join(f" {cell} |" if cell else " |" for cell in line) for line in (heads, *rows)]
+    return Markdown("\n".join([lines[0], f"|{':---|' * len(heads)}", *lines[1:]]))
 
 
 def _marked(text: str, bold: bool) -> str:
@@ -163,13 +161,9 @@ def picture_grid(
 
 def report_anatomy(study: Study, target: str = "findings") -> Markdown:
     """A report's sections and codes as a Markdown table; the section ``target``, which is learnt, is in bold."""
-    from IPython.display import Markdown
-
-    rows = [f"| {study.id} | text |", "|:---|:---|"]
-    for name in SECTIONS:
-        text = " ".join(study.sections.get(name, "").split()) or "(empty)"
-        rows.append(f"| {name} | {_marked(text, name == target)} |")
-    return Markdown("\n".join([*rows, f"| codes (MeSH) | {_marked('; '.join(study.mesh), False)} |"]))
+    texts = {name: " ".join(study.sections.get(name, "").split()) or "(empty)" for name in SECTIONS}
+    rows = [(name, _marked(text, name == target)) for name, text in texts.items()]
+    return _table((study.id, "text"), *rows, ("codes (MeSH)", _marked("; ".join(study.mesh), False)))
 
 
 def parameter_squares(counts: Mapping[str, int], trained: Sequence[str]) -> Figure:

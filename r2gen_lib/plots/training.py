@@ -176,31 +176,6 @@ def singular_values(spectra: Mapping[str, Sequence[float]], rank: int | None = N
     return figure
 
 
-def report_pairs(
-    pictures: Sequence[np.ndarray], titles: Sequence[str], texts: Sequence[Mapping[str, str]], letters: int = 108
-) -> Figure:
-    """Pictures, and beside each its texts in full, such as the radiologist's and the generated one.
-
-    Args:
-        pictures: grey ``(H, W)``.
-        titles: one a picture; say "simulated" where it is.
-        texts: one mapping a picture: heading -> text. Whole words, nothing is cut.
-        letters: width of the text column.
-    """
-    wrapped = [_paragraphs(each, letters) for each in texts]
-    heights = [max(2.3, 0.45 + 0.205 * sum(1 + len(lines) + 0.5 for _, lines in rows)) for rows in wrapped]
-    figure, axes = plt.subplots(
-        len(pictures), 2, figsize=(10, sum(heights)), squeeze=False, layout="constrained",
-        gridspec_kw={"width_ratios": (2.1, 7.4), "height_ratios": heights},
-    )  # fmt: skip
-    for (left, right), picture, title, rows, height in zip(axes, pictures, titles, wrapped, heights, strict=True):
-        left.imshow(picture, cmap="gray")
-        left.set_title("\n".join(textwrap.wrap(title, 34)), fontsize=8, parse_math=False)
-        left.axis("off")
-        _write(right, rows, height)
-    return figure
-
-
 def _paragraphs(texts: Mapping[str, str], letters: int) -> list[tuple[str, list[str]]]:
     return [
         (name, textwrap.wrap(text, letters, break_long_words=False) or ["(nothing)"]) for name, text in texts.items()

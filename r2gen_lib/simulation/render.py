@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import astuple
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from r2gen_lib.data.study import Picture
 from r2gen_lib.errors import SimulationError
 from r2gen_lib.files import atomic_write, cache_dir
 from r2gen_lib.findings.finding import Finding
@@ -44,6 +46,13 @@ def cached_picture(
         picture = simulate(study_id, findings, view, seed, truth=False).picture
         _write_png(path, picture)
         return picture
+
+
+def simulated_pictures(study_id: str, findings: tuple[Finding, ...]) -> tuple[Picture, ...]:
+    """Both views of the patient that a study's id names, with these findings, drawn when first loaded."""
+    return tuple(
+        Picture(view, simulated=True, loader=partial(cached_picture, study_id, findings, view)) for view in VIEWS
+    )
 
 
 def picture_path(

@@ -20,7 +20,7 @@ from r2gen_lib.environment import gpu
 from r2gen_lib.errors import R2GenError
 from r2gen_lib.model.budget.compute import GPUS
 from r2gen_lib.model.budget.memory import training_memory
-from r2gen_lib.model.encoder import token_count
+from r2gen_lib.model.encoder import shown_count
 from r2gen_lib.model.r2gengpt import R2GenGPT
 from r2gen_lib.training.trainer import TrainResult, train
 
@@ -173,7 +173,6 @@ def product_peak(device: torch.device, dtype: torch.dtype, rounds: int = 5) -> f
 def _tokens(model: R2GenGPT, studies: Sequence[Study]) -> float:
     """The mean number of tokens that go through the language model in a step on these studies."""
     reports = model.report_ids([study.report for study in studies], model.preset.target.max_tokens)
-    picture = model.mapper.pool**2 if model.mapper.pool else token_count(model.vision)
     optim = model.preset.optim
-    each = picture + len(model.prompt[1]) + statistics.mean(map(len, reports))
+    each = shown_count(model.vision, model.mapper.pool) + len(model.prompt[1]) + statistics.mean(map(len, reports))
     return optim.batch_size * optim.accumulate * each

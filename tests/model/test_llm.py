@@ -113,7 +113,7 @@ def test_visual_tokens_start_with_the_norm_of_words(smollm):
 def test_dtype_by_ability(monkeypatch):
     assert choose_dtype("bfloat16") == torch.bfloat16 and choose_dtype("float32") == torch.float32
     for able, expected in ((True, torch.bfloat16), (False, torch.float32)):
-        monkeypatch.setattr(language, "_cpu_has_bf16", lambda able=able: able)
+        monkeypatch.setattr(language, "bf16_instructions", lambda able=able: ("avx512_bf16",) * able)
         assert choose_dtype("auto", "cpu") == expected
     assert choose_dtype("float16") == torch.float16  # only by name
     with pytest.raises(R2GenError, match="language.dtype: found 'float8', expected 'auto', 'half'"):

@@ -110,7 +110,7 @@ def test_half_is_fp16_on_cuda_without_bf16_alone(monkeypatch):
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda bf16=bf16, **_: bf16)
         assert choose_dtype("half", "cuda") == expected
     assert choose_dtype("auto", "cuda") == torch.float32  # fp16 is never chosen for who did not ask
-    monkeypatch.setattr(language, "_cpu_has_bf16", lambda: False)
+    monkeypatch.setattr(language, "bf16_instructions", lambda: ())
     assert choose_dtype("half", "cpu") == torch.float32
 
 

@@ -29,12 +29,13 @@ SHOWN = (
 )
 
 
-@lru_cache(maxsize=1)
-def _environment() -> Environment:
+@lru_cache
+def environment_of(templates: Path) -> Environment:
+    """Reads the templates of a folder. HTML in a value is shown as it is written; a missing value is an error."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        loader=FileSystemLoader(templates), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
     environment.filters |= {"score_name": score_name, "number": number}
@@ -47,7 +48,7 @@ def write_page(path: Path, template: str, values: Mapping[str, Any]) -> Path:
     Raises:
         jinja2.TemplateError: a value that the template asks for is missing.
     """
-    page = _environment().get_template(template).render(values)
+    page = environment_of(TEMPLATES).get_template(template).render(values)
     with atomic_write(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return path

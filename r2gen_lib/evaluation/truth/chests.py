@@ -15,8 +15,8 @@ from r2gen_lib.errors import DataError
 from r2gen_lib.findings.chexpert import CASES, covers
 from r2gen_lib.findings.finding import Finding
 from r2gen_lib.simulation.coded_findings import drawn_anew
+from r2gen_lib.simulation.render import simulated_pictures
 from r2gen_lib.simulation.simulate import seed_of
-from r2gen_lib.sources import simulated_pictures
 
 #: Finding -> what lies in the same place, or looks like it, and has another observation. The findings are those that
 #: the codes of the train split have most often, among those with an observation, a sentence, and a size that 224 x 224

@@ -23,7 +23,7 @@ from r2gen_lib.findings.reading_order import in_reading_order
 from r2gen_lib.findings.report_labeler import State, label_reports, sentence_labels
 from r2gen_lib.findings.sentences import SAYABLE, sentence_for
 from r2gen_lib.simulation.coded_findings import drawn_anew
-from r2gen_lib.sources import simulated_pictures
+from r2gen_lib.simulation.render import simulated_pictures
 
 #: What the laptop's encoder sees at 224 x 224 pixels; nodules and fractures are too faint. A finding that is named in
 #: reports and not seen is learnt all the same, as something to say now and then: it becomes an invention.

@@ -7,8 +7,8 @@ import numpy as np
 from r2gen_lib.data.study import Study
 from r2gen_lib.findings.finding import LEARNT_NAMES, Finding
 from r2gen_lib.simulation.coded_findings import drawn_anew
+from r2gen_lib.simulation.render import simulated_pictures
 from r2gen_lib.simulation.simulate import seed_of
-from r2gen_lib.sources import simulated_pictures
 from r2gen_lib.training.rare_findings.counterfactual_reports import CLEAR
 
 _COUNTS = (0.25, 0.4, 0.25, 0.1)  # shares of the chests with so many findings that have a sentence
