@@ -44,6 +44,10 @@ def run(tmp_path_factory):
     root = tmp_path_factory.mktemp("course")
     notebooks = root / "notebooks"
     write(notebooks, "00_good", *GOOD)
+    (notebooks / "badge.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
+    good = notebook_files.read_notebook(notebooks / "00_good.ipynb")
+    good.cells[0].source += "\n\n[![A badge](badge.svg)](https://example.org)"
+    notebook_files.write_notebook(good, notebooks / "00_good.ipynb")
     write(notebooks, "01_bad", *BAD)
     write(notebooks, "02_slow", "import time; time.sleep(60)")
     lines: list[str] = []
@@ -87,6 +91,11 @@ def test_folder_holds_copies_html_and_summary(run):
     assert [n["status"] for n in summary["notebooks"]] == ["ok", "failed", "failed"]
     assert "| 01_bad |" in (course.folder / "summary.md").read_text()
     assert '<a href="02_slow.html">' in (course.folder / "index.html").read_text()
+
+
+def test_the_page_holds_the_pictures_of_its_text(run):
+    page = (run[0].folder / "00_good.html").read_text(encoding="utf-8")
+    assert 'src="data:image/svg+xml;base64,' in page and "badge.svg" not in page
 
 
 def test_a_failed_notebook_keeps_what_was_done(run):

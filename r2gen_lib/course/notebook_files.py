@@ -60,12 +60,14 @@ def code_cells(notebook: nbformat.NotebookNode) -> int:
     return sum(cell.cell_type == "code" and bool(cell.source.strip()) for cell in notebook.cells)
 
 
-def to_html(notebook: nbformat.NotebookNode, title: str) -> str:
-    """The notebook as one HTML page with its pictures inside."""
+def to_html(notebook: nbformat.NotebookNode, path: Path) -> str:
+    """The notebook as one HTML page with its pictures inside, those too that its text takes from beside ``path``."""
     from nbconvert import HTMLExporter
 
     exporter = HTMLExporter(embed_images=True)
-    body, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": title}})
+    body, _ = exporter.from_notebook_node(
+        notebook, resources={"metadata": {"name": path.stem, "path": str(path.parent)}}
+    )
     return body
 
 

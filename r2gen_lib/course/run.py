@@ -230,6 +230,6 @@ def _publish(notebook: Any, path: Path, result: NotebookResult, course: Course, 
         return
     notebook_files.write_notebook(notebook, course.folder / path.name)
     with atomic_write(course.folder / f"{path.stem}.html") as temporary:
-        temporary.write_text(notebook_files.to_html(notebook, path.stem), encoding="utf-8")
+        temporary.write_text(notebook_files.to_html(notebook, path), encoding="utf-8")
     if update and result.status == "ok":
         notebook_files.write_notebook(notebook, path)
